@@ -1,0 +1,1 @@
+"""The operator: records, verifies, retains and deletes checkpoints on a cluster."""

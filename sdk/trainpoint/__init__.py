@@ -1,0 +1,1 @@
+"""Training checkpoints that always resume from something good."""

@@ -1,0 +1,45 @@
+"""Reasons: CamelCase words that are API. They stand in records, conditions, logs, documentation and tests."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Why an attempt starts from what it starts from.
+NEWEST: Final = "Newest"
+"""the newest eligible checkpoint of this task"""
+NEWEST_OF_EARLIER_RUN: Final = "NewestOfEarlierRun"
+"""eager: the newest run with an eligible checkpoint"""
+SAME_AS_FIRST_ATTEMPT: Final = "SameAsFirstAttempt"
+"""eager: this run has nothing of its own yet, so a retry repeats what attempt 0 chose"""
+NOTHING_FOUND: Final = "NothingFound"
+"""there is no eligible checkpoint in scope"""
+PROGRAM_CHOOSES: Final = "ProgramChooses"
+"""load policy none: nothing is loaded by itself"""
+NAMED: Final = "Named"
+"""a person or the program named the checkpoint"""
+
+# Why a checkpoint was passed over.
+CORRUPT: Final = "Corrupt"
+DELETED: Final = "Deleted"
+SUPERSEDED: Final = "Superseded"
+NOT_LATEST: Final = "NotLatest"
+"""saved with latest=False"""
+UNREADABLE: Final = "Unreadable"
+"""its manifest is damaged"""
+
+# Why a start waits or is refused (trainpoint.policies.start).
+HOLDER_ALIVE: Final = "HolderAlive"
+UNRESOLVED_INTENT: Final = "UnresolvedIntent"
+OPEN_IN_THIS_PROCESS: Final = "OpenInThisProcess"
+STOPPED_BY_USER: Final = "StoppedByUser"
+
+# Why a process is, or is not, started again (trainpoint.policies.retry).
+COMPLETED: Final = "Completed"
+PROGRESS: Final = "Progress"
+NO_PROGRESS: Final = "NoProgress"
+DISRUPTED: Final = "Disrupted"
+FATAL_EXIT_CODE: Final = "FatalExitCode"
+RETRIES_EXHAUSTED: Final = "RetriesExhausted"
+START_FAILURES: Final = "StartFailures"
+REFUSED: Final = "Refused"
+INTERRUPTED: Final = "Interrupted"

@@ -1,0 +1,321 @@
+"""The one error family.
+
+Every class has a code (``TP…``), an exit code for a job's process, and a docstring that is the entry of the error
+reference: ``trainpoint explain TP021`` prints it, and ``docs/reference/errors.md`` is generated from it. A message says
+what happened and where; ``remedy`` says what to do. Each class also subclasses the builtin that a caller would catch.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+EXIT_RETRY = 1
+"""Another start may well succeed: storage, network, credentials, a live holder."""
+EXIT_USAGE = 2
+"""The command line itself is wrong."""
+EXIT_REFUSED = 86
+"""No retry can mend it; a Job's ``podFailurePolicy`` turns this code into FailJob."""
+EXIT_SUPERSEDED = 87
+"""A newer attempt has taken over; nothing is wrong with the run."""
+EXIT_PREEMPTED = 143
+"""Ended by SIGTERM (128 + 15): never 0, since a Job would count itself complete."""
+
+
+class TrainpointError(Exception):
+    """Any error that trainpoint raises on purpose."""
+
+    code: ClassVar[str] = "TP000"
+    exit_code: ClassVar[int] = EXIT_RETRY
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"[{self.code}] {self.message}" + (f"\n    {self.remedy}" if self.remedy else "")
+
+    def report(self) -> str:
+        """The text for a person: name, code, what and where, what to do, where to read more. No stack trace."""
+        lines = [f"trainpoint.{type(self).__name__} [{self.code}]: {self.message}"]
+        lines += [f"    {line}" for line in self.remedy.splitlines()]
+        return "\n".join([*lines, f"    more: trainpoint explain {self.code}"])
+
+
+# --- who we are, and what we may do -----------------------------------------------------------------------------------
+
+
+class IdentityError(TrainpointError, ValueError):
+    """A workflow, run, task or index is missing or cannot be used in a path.
+
+    Names are at most 63 characters of letters, digits, ``-``, ``_`` and ``.``, and begin and end with a letter or digit
+    (the rule of Kubernetes label values), so that the same name works as label, object name and path. An index is
+    numbers joined by dots, such as ``2`` or ``2.1``.
+    """
+
+    code = "TP010"
+    exit_code = EXIT_REFUSED
+
+
+class NotInJobError(TrainpointError, RuntimeError):
+    """Something was to be saved by a process that has no identity.
+
+    A notebook or a plain script reads checkpoints; it does not write them, since nobody could tell later to which
+    workflow and run they belong. Name the workflow (``Checkpoint(workflow="mnist")`` or ``TRAINPOINT_WORKFLOW``), or start
+    the script with ``trainpoint run -- python script.py``.
+    """
+
+    code = "TP011"
+    exit_code = EXIT_REFUSED
+
+
+class PolicyError(TrainpointError, ValueError):
+    """A load policy is unknown, or the CheckpointPolicy in force forbids it.
+
+    The load policies are ``"fresh"`` (the default: this run's own checkpoints), ``"eager"`` (also those of the newest
+    earlier run) and ``None`` (the program chooses). ``load.allowed`` of a policy file can narrow the choice.
+    """
+
+    code = "TP021"
+    exit_code = EXIT_REFUSED
+
+
+class PolicyFileError(TrainpointError, ValueError):
+    """A policy file cannot be read, or does not fit the schema of CheckpointPolicy.
+
+    The message names the field by its path. The schema is that of ``crds/checkpointpolicies.yaml``; a file that is
+    accepted here is accepted by ``kubectl apply``.
+    """
+
+    code = "TP022"
+    exit_code = EXIT_USAGE
+
+
+class RefusedError(TrainpointError, RuntimeError):
+    """This start was refused by the run's own record, for a reason that another start would not change.
+
+    The retry budget is spent, several attempts in a row made no progress, or a person stopped the run. ``trainpoint why``
+    shows the attempts that led there.
+    """
+
+    code = "TP030"
+    exit_code = EXIT_REFUSED
+
+
+class SupersededError(TrainpointError, RuntimeError):
+    """A newer attempt has claimed this task; this process may not commit any more.
+
+    It was taken for dead (its heartbeat stopped for two minutes, its pod was replaced) and its successor has started.
+    Nothing was committed, and nothing of the successor is touched. The process ends with exit code 87.
+    """
+
+    code = "TP041"
+    exit_code = EXIT_SUPERSEDED
+
+
+class ConflictError(TrainpointError, TimeoutError):
+    """Another live process is writing the same workflow, run, task and index.
+
+    Only one process at a time may write a task. This one waited for the holder to end, in vain. Give it a run, task or
+    index of its own, or stop the holder. If the holder is certainly gone but cannot be seen to be (another host that
+    lost power), ``trainpoint run --takeover`` or ``TRAINPOINT_TAKEOVER=1`` claims the task at once.
+    """
+
+    code = "TP042"
+
+
+class ClosedError(TrainpointError, RuntimeError):
+    """A checkpoint handle was used after its block had ended, or in a forked child.
+
+    Open one handle per process. Child processes of a data loader do not save: return the data to the main process.
+    """
+
+    code = "TP043"
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+class StoreError(TrainpointError, OSError):
+    """The store answered with something that has no name of its own.
+
+    The message has the server's own code. Another start may succeed.
+    """
+
+    code = "TP101"
+
+
+class StoreUnreachableError(StoreError, ConnectionError):
+    """No answer came from the store's address, or the connection broke and did not come back within the time limit.
+
+    Check the address (``AWS_ENDPOINT_URL``), the network, and for ``https`` the certificate authority
+    (``AWS_CA_BUNDLE``). Saves that were under way are not committed; all that was committed before is safe.
+    """
+
+    code = "TP102"
+
+
+class StorePermissionError(StoreError, PermissionError):
+    """The store refused the credentials, or they may not do this.
+
+    ``SignatureDoesNotMatch`` is a wrong secret key, ``InvalidAccessKeyId`` an unknown access key, ``ExpiredToken`` a
+    session token that ran out, ``AccessDenied`` missing rights. Writers need to put, get and list under the store's
+    prefix; readers need to get and list.
+    """
+
+    code = "TP103"
+
+
+class CheckpointNotFoundError(TrainpointError, FileNotFoundError):
+    """No committed checkpoint has that name, or the task has none yet."""
+
+    code = "TP104"
+
+
+class StoreFullError(StoreError):
+    """The disk, the quota or the bucket has no room for another object.
+
+    The save is not committed; earlier checkpoints are untouched. Free space, for example with ``trainpoint rm``.
+    """
+
+    code = "TP105"
+
+
+class NewerFormatError(StoreError, ValueError):
+    """The store, or a checkpoint in it, was written by a newer version of trainpoint in a format this one cannot read.
+
+    Update trainpoint in this environment. Nothing was read in part and nothing was written.
+    """
+
+    code = "TP106"
+    exit_code = EXIT_REFUSED
+
+
+class StoreTimeoutError(StoreError, TimeoutError):
+    """The store did not finish within the deadline."""
+
+    code = "TP107"
+
+
+class ObjectNotFoundError(StoreError, FileNotFoundError):
+    """An object that a record speaks of is not in the store."""
+
+    code = "TP108"
+
+
+class ReadOnlyStoreError(StoreError, PermissionError):
+    """The store's directory cannot be written by this user, or lies on a read-only file system."""
+
+    code = "TP109"
+
+
+class BucketNotFoundError(StoreError, FileNotFoundError):
+    """The bucket, or the directory above a store's directory, does not exist.
+
+    Create the bucket, or correct the store's URL (``s3://bucket/prefix``).
+    """
+
+    code = "TP110"
+
+
+class StoreUrlError(TrainpointError, ValueError):
+    """A store's URL cannot be understood.
+
+    Stores are ``s3://bucket/prefix``, ``file:///path`` (or just a path) and, for tests, ``memory://name``.
+    """
+
+    code = "TP111"
+    exit_code = EXIT_REFUSED
+
+
+# --- what is in the store ---------------------------------------------------------------------------------------------
+
+
+class CorruptCheckpointError(TrainpointError, ValueError):
+    """A checkpoint that was asked for by name does not hold what was saved.
+
+    A digest differs or an object is missing. It is marked corrupt, so that nothing chooses it again. Policy loads take
+    the next older good one by themselves; an explicit reference fails with this error.
+    """
+
+    code = "TP120"
+
+
+class CorruptRecordError(TrainpointError, ValueError):
+    """A record in the store (not a checkpoint) is not what was written there.
+
+    The message names the object's key. trainpoint does not guess around a damaged record of a run or an attempt, since
+    a wrong guess could load the wrong checkpoint. Restore the object from a backup or an earlier version of it.
+    """
+
+    code = "TP121"
+
+
+class CheckpointDeletedError(CheckpointNotFoundError):
+    """The checkpoint was deleted; a tombstone says when and by whom."""
+
+    code = "TP122"
+
+
+class UnsafePathError(TrainpointError, ValueError):
+    """A checkpoint names a path that would land outside its directory; nothing was written.
+
+    Absolute paths, ``..``, links out of the tree and duplicate paths are refused at load, whoever wrote them.
+    """
+
+    code = "TP123"
+
+
+# --- what a caller passed ---------------------------------------------------------------------------------------------
+
+
+class UnstorableError(TrainpointError, ValueError):
+    """A file cannot be stored so that it could be listed, loaded and deleted again.
+
+    Devices, sockets and pipes; names that are not UTF-8; paths whose key would be longer than 1024 bytes; files that
+    cannot be read. The message names the path. Nothing was committed.
+    """
+
+    code = "TP130"
+    exit_code = EXIT_REFUSED
+
+
+class ChangedDuringSaveError(TrainpointError, RuntimeError):
+    """Files changed while they were being saved, so the snapshot would have been a mixture.
+
+    The message names them. Save from ``with ckpt.stage(...) as folder``, which nobody else writes to, or stop writing
+    until ``save`` has returned. Nothing was committed.
+    """
+
+    code = "TP131"
+
+
+class SaveFailedError(TrainpointError, RuntimeError):
+    """A save in the background failed; it is reported once, at the next call.
+
+    The cause is in the message and in ``__cause__``. That checkpoint does not exist; training may go on.
+    """
+
+    code = "TP140"
+
+
+class InvalidArgumentError(TrainpointError, ValueError):
+    """An argument has a value that could never work: a metric that is no number, a step below zero, a bad reference."""
+
+    code = "TP150"
+    exit_code = EXIT_REFUSED
+
+
+def error_classes() -> dict[str, type[TrainpointError]]:
+    """Every class by its code, in the order of the codes."""
+    found: dict[str, type[TrainpointError]] = {}
+    queue = list(TrainpointError.__subclasses__())
+    while queue:
+        cls = queue.pop()
+        found[cls.code] = cls
+        queue += cls.__subclasses__()
+    return dict(sorted(found.items()))
+
+
+for _cls in error_classes().values():
+    _cls.__module__ = "trainpoint"  # what a traceback shows is what a caller imports

@@ -1,0 +1,250 @@
+"""Keys: where each object of a store lies, and what a key says (docs/reference/format.md).
+
+Nothing here does I/O. Keys are derived from identity and uid, never stored in an object of the API.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from trainpoint.api.names import LOCAL_NAMESPACE
+from trainpoint.errors import IdentityError, UnstorableError
+
+KEY_LIMIT_BYTES: Final = 1024
+"""The longest key that S3 takes, in UTF-8 bytes (S3 user guide, "Object key names")."""
+STORE_MARKER: Final = "trainpoint.json"
+NO_INDEX: Final = "_"
+
+_MAX: Final = 9_999_999_999
+"""Attempts and sequences in manifest keys are subtracted from this, so that a listing begins with the newest."""
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+_INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){0,7}")
+_UID = re.compile(r"[0-9a-f]{16}")
+_RAW = re.compile(r"[A-Za-z0-9._-]")
+
+
+def check_name(kind: str, value: str) -> str:
+    """``value`` if it can be the name of a workflow, run, task or series; else IdentityError naming ``kind``."""
+    if not _NAME.fullmatch(value):
+        raise IdentityError(
+            f"{kind} {value!r} cannot be used: at most 63 letters, digits, '-', '_' and '.', "
+            "with a letter or digit at both ends",
+            remedy=f"choose another {kind}, for example {suggest_name(value)!r}",
+        )
+    return value
+
+
+def suggest_name(text: str) -> str:
+    """The nearest usable name: other characters become ``-``, ends are trimmed, ``unnamed`` if nothing is left."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:63].strip("-_.") or "unnamed"
+
+
+def check_index(value: str) -> str:
+    """``value`` if it is ``""`` (no index), ``"2"`` or ``"2.1"``; else IdentityError."""
+    if value and not _INDEX.fullmatch(value):
+        raise IdentityError(
+            f"index {value!r} cannot be used: an index is numbers joined by dots, such as 2 or 2.1",
+            remedy='pass an int, "2.1", "2/1" or a tuple of ints',
+        )
+    return value
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TaskPath:
+    """One task and index of one run: the scope of claims, attempts and checkpoints."""
+
+    workflow: str
+    run: str
+    task: str
+    index: str = ""
+    namespace: str = LOCAL_NAMESPACE
+
+    def __post_init__(self) -> None:
+        check_name("workflow", self.workflow)
+        check_name("run", self.run)
+        check_name("task", self.task)
+        check_index(self.index)
+        if self.namespace != LOCAL_NAMESPACE:
+            check_name("namespace", self.namespace)
+
+    def __str__(self) -> str:
+        return "/".join([self.workflow, self.run, self.task, *([self.index] if self.index else [])])
+
+    @property
+    def _tail(self) -> str:
+        return f"{self.workflow}/{self.run}/{self.task}/{self.index or NO_INDEX}/"
+
+    @property
+    def attempts(self) -> str:
+        """Prefix of attempt markers and records."""
+        return f"{tasks_prefix(self.namespace)}{self._tail}attempts/"
+
+    @property
+    def manifests(self) -> str:
+        """Prefix of manifests, their markers and the claims' fences."""
+        return f"{tasks_prefix(self.namespace)}{self._tail}manifests/"
+
+    @property
+    def data(self) -> str:
+        """Prefix of the data of all checkpoints of this task and index."""
+        return f"{data_root(self.namespace)}{self._tail}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SnapshotId:
+    """What tells one checkpoint of a task from another. Ordered as checkpoints are: by attempt, then sequence, uid."""
+
+    attempt: int
+    sequence: int
+    uid: str
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.sequence}-{self.uid}"
+
+    @classmethod
+    def parse(cls, text: str) -> SnapshotId:
+        """The inverse of ``str``; ValueError if it is not one."""
+        attempt, sequence, uid = text.split("-")
+        if not _UID.fullmatch(uid):
+            raise ValueError(f"{uid!r} is not a uid")
+        return cls(int(attempt), int(sequence), uid)
+
+
+# --- keys of a namespace ----------------------------------------------------------------------------------------------
+
+
+def namespace_root(namespace: str) -> str:
+    return f"ns/{namespace}/"
+
+
+def tasks_prefix(namespace: str) -> str:
+    return f"{namespace_root(namespace)}tasks/"
+
+
+def data_root(namespace: str) -> str:
+    """All data of a namespace; a manifest may name objects beneath it and nowhere else."""
+    return f"{namespace_root(namespace)}data/"
+
+
+def runs_prefix(namespace: str, workflow: str) -> str:
+    return f"{namespace_root(namespace)}runs/{workflow}/"
+
+
+def run_key(namespace: str, workflow: str, run: str) -> str:
+    """Written once, by the first claim: its modification time orders the runs by the server's clock."""
+    return f"{runs_prefix(namespace, workflow)}{run}.json"
+
+
+def run_end_key(namespace: str, workflow: str, run: str) -> str:
+    return f"{runs_prefix(namespace, workflow)}{run}.end.json"
+
+
+def log_key(namespace: str, time: datetime, uid: str) -> str:
+    """One entry per commit or deletion, written before it; sorts by time."""
+    return f"{namespace_root(namespace)}log/{time.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}-{uid}.json"
+
+
+# --- keys of a task: manifests ----------------------------------------------------------------------------------------
+
+ManifestSuffix = Literal["json", "tombstone", "pin", "corrupt", "fence"]
+_MANIFEST_KEY = re.compile(r"(\d{10})-(\d{10})-([0-9a-f]{16})\.(json|tombstone|pin|corrupt|fence)")
+
+
+def _descending(number: int) -> str:
+    if not 0 <= number <= _MAX:
+        raise ValueError(f"{number} is out of range")
+    return f"{_MAX - number:010d}"
+
+
+def manifest_key(task: TaskPath, snapshot: SnapshotId, suffix: ManifestSuffix = "json") -> str:
+    """The manifest of a checkpoint, or a marker beside it.
+
+    ``fence`` belongs to a claim, not to a checkpoint: its attempt, the highest sequence the claim saw, its uid. It
+    sorts behind all checkpoints of its own attempt and before those of earlier ones, so that whoever reads a listing
+    from the newest on knows, without another request, which checkpoints an overtaken writer added too late.
+    """
+    return f"{task.manifests}{_descending(snapshot.attempt)}-{_descending(snapshot.sequence)}-{snapshot.uid}.{suffix}"
+
+
+def manifests_older_than(task: TaskPath, attempt: int) -> str:
+    """A key behind which a listing holds only attempts up to and including ``attempt``."""
+    return f"{task.manifests}{_descending(attempt)}"
+
+
+def parse_manifest_key(key: str) -> tuple[SnapshotId, ManifestSuffix] | None:
+    """What a key beneath ``manifests/`` says; None for anything else that lies there."""
+    match = _MANIFEST_KEY.fullmatch(key.rpartition("/")[2])
+    if match is None:
+        return None
+    attempt, sequence, uid, suffix = match.groups()
+    return SnapshotId(_MAX - int(attempt), _MAX - int(sequence), uid), suffix  # type: ignore[return-value]
+
+
+# --- keys of a task: attempts -----------------------------------------------------------------------------------------
+
+AttemptSuffix = Literal["intent", "lost", "json", "beat", "loaded", "end"]
+"""Of an attempt: wants n; gave n up; won n (the record); is alive; what it loaded and why; how it ended."""
+_ATTEMPT_KEY = re.compile(r"(0|[1-9]\d{0,9})-([0-9a-f]{16})\.(intent|lost|json|beat|loaded|end)")
+
+
+def attempt_key(task: TaskPath, attempt: int, uid: str, suffix: AttemptSuffix = "json") -> str:
+    return f"{task.attempts}{attempt}-{uid}.{suffix}"
+
+
+def parse_attempt_key(key: str) -> tuple[int, str, AttemptSuffix] | None:
+    """(attempt, uid of the claim, suffix); None for anything else that lies there."""
+    match = _ATTEMPT_KEY.fullmatch(key.rpartition("/")[2])
+    if match is None:
+        return None
+    return int(match[1]), match[2], match[3]  # type: ignore[return-value]
+
+
+# --- keys of data -----------------------------------------------------------------------------------------------------
+
+
+def snapshot_data(task: TaskPath, snapshot: SnapshotId) -> str:
+    """Prefix of one checkpoint's data."""
+    return f"{task.data}{snapshot}/"
+
+
+def file_key(task: TaskPath, snapshot: SnapshotId, path: str) -> str:
+    """The object of one whole file; readable with any S3 tool.
+
+    Segments keep letters, digits, ``.``, ``_``, ``-`` and all that is not ASCII; every other byte becomes ``%XX``.
+    Raises UnstorableError for a path whose key would be too long or is no UTF-8.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UnstorableError(
+            f"{path!r} cannot be stored: its name is not valid UTF-8", remedy="rename the file"
+        ) from None
+    encoded = "/".join("".join(_encode(c) for c in segment) for segment in path.split("/"))
+    key = f"{snapshot_data(task, snapshot)}files/{encoded}"
+    if len(key.encode()) > KEY_LIMIT_BYTES:
+        raise UnstorableError(
+            f"{path!r} cannot be stored: its key would be {len(key.encode())} bytes long, and stores take "
+            f"{KEY_LIMIT_BYTES}",
+            remedy="shorten the path, or the names of workflow, run and task",
+        )
+    return key
+
+
+def _encode(char: str) -> str:
+    return char if ord(char) >= 0x80 or _RAW.match(char) else f"%{ord(char):02X}"
+
+
+def pack_key(task: TaskPath, snapshot: SnapshotId, rank: int, number: int) -> str:
+    """The object of many small files."""
+    return f"{snapshot_data(task, snapshot)}packs/{rank}-{number}"
+
+
+# --- names of objects -------------------------------------------------------------------------------------------------
+
+
+def run_object_name(task: TaskPath, digest: str) -> str:
+    """Name of the CheckpointRun: ``<run>-<8 hex>``, made from the digest of workflow, run, task and index."""
+    return f"{task.run.lower().replace('_', '-')}-{digest[:8]}"

@@ -1,0 +1,282 @@
+"""Records beside the checkpoints: the store's marker, runs, attempts, log entries. All are sealed JSON objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from trainpoint.errors import CorruptRecordError
+from trainpoint.format.digest import JsonObject, seal, unseal
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import FORMAT_VERSION, check_format, task_from_json, task_to_json
+
+
+def write_record(kind: str, value: Mapping[str, object]) -> bytes:
+    """Bytes of a record of ``kind``, versioned and sealed."""
+    return seal({"formatVersion": FORMAT_VERSION, "kind": kind, **value})
+
+
+def read_record(kind: str, data: bytes, *, key: str) -> JsonObject:
+    """Parse a record; CorruptRecordError unless it is intact and of that kind, NewerFormatError if too new."""
+    value = unseal(data, key=key)
+    check_format(value, key=key)
+    if value.get("kind") != kind:
+        raise CorruptRecordError(f"{key} is a record of kind {value.get('kind')!r}, not {kind!r}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process, described so that another one can tell whether it still lives."""
+
+    host: str
+    pid: int
+    started: str
+    """start time of the process as the system counts it; tells a reused pid from the same process"""
+    boot: str
+    """identity of this boot of the machine and its pid namespace; pids are comparable only within the same"""
+    uid: str
+    """of the process; drawn once per start"""
+    user: str = ""
+
+    def to_json(self) -> JsonObject:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: JsonObject) -> Holder:
+        return cls(
+            host=str(value["host"]),
+            pid=int(value["pid"]),
+            started=str(value["started"]),
+            boot=str(value["boot"]),
+            uid=str(value["uid"]),
+            user=str(value["user"]),
+        )
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}" + (f" (user {self.user})" if self.user else "")
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """``attempts/<n>-<uid>.json``: a claim that was won."""
+
+    task: TaskPath
+    attempt: int
+    uid: str
+    """of the claim"""
+    holder: Holder
+    time: str
+    seen: Mapping[int, int] = field(default_factory=dict)
+    """highest sequence seen of every earlier attempt, superseded checkpoints left out; what an earlier attempt
+    commits above it came too late"""
+    first_sequence: int = 1
+    """above every sequence that was seen at all, so that none is ever used twice"""
+
+    def to_bytes(self) -> bytes:
+        return write_record(
+            "Attempt",
+            {
+                "task": task_to_json(self.task),
+                "attempt": self.attempt,
+                "uid": self.uid,
+                "holder": self.holder.to_json(),
+                "time": self.time,
+                "seen": {str(a): s for a, s in self.seen.items()},
+                "firstSequence": self.first_sequence,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> AttemptRecord:
+        value = read_record("Attempt", data, key=key)
+        return cls(
+            task=task_from_json(value["task"]),
+            attempt=int(value["attempt"]),
+            uid=str(value["uid"]),
+            holder=Holder.from_json(value["holder"]),
+            time=str(value["time"]),
+            seen={int(a): int(s) for a, s in value["seen"].items()},
+            first_sequence=int(value["firstSequence"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A checkpoint that a policy passed over, and why."""
+
+    checkpoint: str
+    step: int | None
+    reason: str
+    """one of :mod:`trainpoint.api.reasons`"""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRecord:
+    """``attempts/<n>-<uid>.loaded``: what an attempt started from, and why."""
+
+    attempt: int
+    uid: str
+    policy: str
+    """``fresh``, ``eager`` or ``none``"""
+    source: str
+    """who decided the policy, in words"""
+    reason: str
+    message: str
+    checkpoint: str = ""
+    """name of the checkpoint that was loaded; empty: none"""
+    task: TaskPath | None = None
+    """where that checkpoint lies"""
+    snapshot: SnapshotId | None = None
+    digest: str = ""
+    """of its manifest"""
+    step: int | None = None
+    skipped: tuple[Skipped, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        return write_record(
+            "Loaded",
+            {
+                "attempt": self.attempt,
+                "uid": self.uid,
+                "policy": self.policy,
+                "source": self.source,
+                "reason": self.reason,
+                "message": self.message,
+                "checkpoint": self.checkpoint,
+                "task": task_to_json(self.task) if self.task else None,
+                "snapshot": str(self.snapshot) if self.snapshot else None,
+                "manifestDigest": self.digest,
+                "step": self.step,
+                "skipped": [asdict(s) for s in self.skipped],
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> LoadedRecord:
+        value = read_record("Loaded", data, key=key)
+        return cls(
+            attempt=int(value["attempt"]),
+            uid=str(value["uid"]),
+            policy=str(value["policy"]),
+            source=str(value["source"]),
+            reason=str(value["reason"]),
+            message=str(value["message"]),
+            checkpoint=str(value["checkpoint"]),
+            task=task_from_json(value["task"]) if value["task"] else None,
+            snapshot=SnapshotId.parse(value["snapshot"]) if value["snapshot"] else None,
+            digest=str(value["manifestDigest"]),
+            step=None if value["step"] is None else int(value["step"]),
+            skipped=tuple(Skipped(**s) for s in value["skipped"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndRecord:
+    """``attempts/<n>-<uid>.end``: how an attempt ended; written by itself, or by what supervised it."""
+
+    attempt: int
+    uid: str
+    how: Literal["Completed", "Failed", "Preempted", "Killed", "Refused"]
+    exit_code: int | None = None
+    signal: int | None = None
+    message: str = ""
+    last_step: int | None = None
+    """the last step that training is known to have completed"""
+    time: str = ""
+
+    def to_bytes(self) -> bytes:
+        return write_record(
+            "End",
+            {
+                "attempt": self.attempt,
+                "uid": self.uid,
+                "how": self.how,
+                "exitCode": self.exit_code,
+                "signal": self.signal,
+                "message": self.message,
+                "lastStep": self.last_step,
+                "time": self.time,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> EndRecord:
+        value = read_record("End", data, key=key)
+        return cls(
+            attempt=int(value["attempt"]),
+            uid=str(value["uid"]),
+            how=value["how"],
+            exit_code=value["exitCode"],
+            signal=value["signal"],
+            message=str(value["message"]),
+            last_step=value["lastStep"],
+            time=str(value["time"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """``runs/<workflow>/<run>.json``: a run was begun. Written once."""
+
+    namespace: str
+    workflow: str
+    run: str
+    owner: str
+    time: str
+
+    def to_bytes(self) -> bytes:
+        return write_record("Run", asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> RunRecord:
+        value = read_record("Run", data, key=key)
+        return cls(*(str(value[k]) for k in ("namespace", "workflow", "run", "owner", "time")))
+
+
+@dataclass(frozen=True, slots=True)
+class RunEndRecord:
+    """``runs/<workflow>/<run>.end.json``: how a run ended; written by what launched it."""
+
+    outcome: Literal["Succeeded", "Failed", "Stopped"]
+    message: str
+    time: str
+
+    def to_bytes(self) -> bytes:
+        return write_record("RunEnd", asdict(self))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> RunEndRecord:
+        value = read_record("RunEnd", data, key=key)
+        return cls(outcome=value["outcome"], message=str(value["message"]), time=str(value["time"]))
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMarker:
+    """``trainpoint.json``: this prefix is a trainpoint store."""
+
+    store_id: str
+
+    def to_bytes(self) -> bytes:
+        return write_record("Store", {"storeId": self.store_id})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> StoreMarker:
+        return cls(store_id=str(read_record("Store", data, key=key)["storeId"]))
+
+
+def log_entry(action: Literal["Commit", "Delete"], task: TaskPath, snapshot: SnapshotId, time: str) -> bytes:
+    """``log/<time>-<uid>.json``: written before a commit or a deletion, so that an inventory costs only the changes."""
+    return write_record("Log", {"action": action, "task": task_to_json(task), "snapshot": str(snapshot), "time": time})
+
+
+def tombstone(time: str, by: str) -> bytes:
+    """``manifests/<…>.tombstone``: a person or a rule deleted the checkpoint; its bytes are going or gone."""
+    return write_record("Tombstone", {"time": time, "by": by})
+
+
+def corrupt_mark(time: str, message: str) -> bytes:
+    """``manifests/<…>.corrupt``: a reader found that the checkpoint is not what was saved."""
+    return write_record("Corrupt", {"time": time, "message": message})
