@@ -240,11 +240,3 @@ def _encode(char: str) -> str:
 def pack_key(task: TaskPath, snapshot: SnapshotId, rank: int, number: int) -> str:
     """The object of many small files."""
     return f"{snapshot_data(task, snapshot)}packs/{rank}-{number}"
-
-
-# --- names of objects -------------------------------------------------------------------------------------------------
-
-
-def run_object_name(task: TaskPath, digest: str) -> str:
-    """Name of the CheckpointRun: ``<run>-<8 hex>``, made from the digest of workflow, run, task and index."""
-    return f"{task.run.lower().replace('_', '-')}-{digest[:8]}"

@@ -1,0 +1,202 @@
+"""The catalog of a bucket or directory: what is recorded there, and recording more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainpoint.catalog.entries import Entry, entries
+from trainpoint.clock import Chance, Clock, rfc3339
+from trainpoint.errors import (
+    CheckpointDeletedError,
+    CheckpointNotFoundError,
+    CorruptRecordError,
+    ObjectNotFoundError,
+)
+from trainpoint.format.layout import (
+    NO_INDEX,
+    STORE_MARKER,
+    SnapshotId,
+    TaskPath,
+    log_key,
+    manifest_key,
+    runs_prefix,
+    snapshot_data,
+    tasks_prefix,
+)
+from trainpoint.format.manifest import Manifest
+from trainpoint.format.records import RunEndRecord, StoreMarker, corrupt_mark, log_entry, tombstone
+from trainpoint.format.reference import CheckpointRef, ParsedName, parse_checkpoint_name, run_object_name
+from trainpoint.store.base import Store
+
+__all__ = ["BucketCatalog", "Entry", "RunSummary", "entries", "manifest"]
+
+
+def manifest(store: Store, task: TaskPath, snapshot: SnapshotId) -> Manifest:
+    """Read and check one manifest.
+
+    Raises:
+        ObjectNotFoundError: there is none.
+        CorruptRecordError, UnsafePathError, NewerFormatError: see :meth:`Manifest.from_bytes`; also where it is the
+            intact manifest of another checkpoint.
+    """
+    key = manifest_key(task, snapshot)
+    found = Manifest.from_bytes(store.get(key), key=key)
+    if found.snapshot.task != task or found.snapshot.id != snapshot:
+        raise CorruptRecordError(
+            f"{key} is the manifest of another checkpoint: {found.snapshot.task} {found.snapshot.id}"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """One run of a workflow."""
+
+    namespace: str
+    workflow: str
+    run: str
+    begun: datetime
+    """by the server's clock"""
+    ended: bool
+
+
+class BucketCatalog:
+    """Everything that a store's objects say, and the writes that change it. Safe to use from several threads."""
+
+    def __init__(self, store: Store, *, clock: Clock, chance: Chance) -> None:
+        self.store = store
+        self._clock = clock
+        self._chance = chance
+
+    # --- the store itself ---------------------------------------------------------------------------------------------
+
+    def check_marker(self, *, create: bool) -> StoreMarker | None:
+        """Read the store's marker; refuse a newer format. Without one: write it if ``create``, else None."""
+        try:
+            return StoreMarker.from_bytes(self.store.get(STORE_MARKER), key=STORE_MARKER)
+        except ObjectNotFoundError:
+            if not create:
+                return None
+        marker = StoreMarker(store_id=self._chance.uid())
+        self.store.put(STORE_MARKER, marker.to_bytes())
+        return marker
+
+    # --- runs and tasks -----------------------------------------------------------------------------------------------
+
+    def runs(self, namespace: str, workflow: str) -> list[RunSummary]:
+        """All runs of a workflow, newest first by the server's clock."""
+        begun: dict[str, datetime] = {}
+        ended: set[str] = set()
+        for info in self.store.list(runs_prefix(namespace, workflow)):
+            name = info.key.rpartition("/")[2]
+            if name.endswith(".end.json"):
+                ended.add(name.removesuffix(".end.json"))
+            elif name.endswith(".json"):
+                begun[name.removesuffix(".json")] = info.modified
+        found = [RunSummary(namespace, workflow, run, at, run in ended) for run, at in begun.items()]
+        return sorted(found, key=lambda r: (r.begun, r.run), reverse=True)
+
+    def run_end(self, namespace: str, workflow: str, run: str) -> RunEndRecord | None:
+        """How a run ended; None while it has not."""
+        key = f"{runs_prefix(namespace, workflow)}{run}.end.json"
+        try:
+            return RunEndRecord.from_bytes(self.store.get(key), key=key)
+        except ObjectNotFoundError:
+            return None
+
+    def workflows(self, namespace: str) -> list[str]:
+        return list(self.store.children(tasks_prefix(namespace)))
+
+    def tasks(self, namespace: str, workflow: str, run: str) -> list[TaskPath]:
+        """Tasks and indexes of a run, in the order of their names."""
+        root = f"{tasks_prefix(namespace)}{workflow}/{run}/"
+        return [
+            TaskPath(workflow, run, task, "" if index == NO_INDEX else index, namespace)
+            for task in self.store.children(root)
+            for index in self.store.children(f"{root}{task}/")
+        ]
+
+    # --- checkpoints --------------------------------------------------------------------------------------------------
+
+    def entries(self, task: TaskPath) -> Iterator[Entry]:
+        return entries(self.store, task)
+
+    def manifest(self, task: TaskPath, snapshot: SnapshotId) -> Manifest:
+        """A checkpoint that was asked for by name.
+
+        Raises:
+            CheckpointDeletedError, CheckpointNotFoundError, CorruptRecordError.
+        """
+        try:
+            return manifest(self.store, task, snapshot)
+        except ObjectNotFoundError:
+            pass
+        ref = CheckpointRef(task, snapshot)
+        try:
+            self.store.get(manifest_key(task, snapshot, "tombstone"))
+        except ObjectNotFoundError:
+            raise CheckpointNotFoundError(
+                f"checkpoint {ref} is not in {self.store.url}",
+                remedy=f"see what there is: trainpoint list {task}",
+            ) from None
+        raise CheckpointDeletedError(
+            f"checkpoint {ref} was deleted", remedy=f"see what is left: trainpoint list {task}"
+        )
+
+    def find(self, name: str, *, namespace: str, near: TaskPath | None = None) -> CheckpointRef:
+        """The checkpoint of that name; looks into ``near`` first. Raises CheckpointNotFoundError."""
+        parsed = parse_checkpoint_name(name)
+        if parsed is not None:
+            for task in self._tasks_named(parsed, namespace, near):
+                for entry in self.entries(task):
+                    if parsed.matches(entry.id):
+                        return CheckpointRef(task, entry.id)
+        raise CheckpointNotFoundError(
+            f"no checkpoint is named {name!r} in {self.store.url}", remedy="see what there is: trainpoint list"
+        )
+
+    def _tasks_named(self, parsed: ParsedName, namespace: str, near: TaskPath | None) -> Iterator[TaskPath]:
+        if near is not None and run_object_name(near) == parsed.run_object:
+            yield near
+            return
+        run = parsed.run_object.rpartition("-")[0]
+        for workflow in self.workflows(namespace):
+            for candidate in self.store.children(f"{tasks_prefix(namespace)}{workflow}/"):
+                if candidate.lower().replace("_", "-") == run:
+                    tasks = self.tasks(namespace, workflow, candidate)
+                    yield from (t for t in tasks if run_object_name(t) == parsed.run_object)
+
+    def record(self, new: Manifest) -> None:
+        """Commit: log entry, then the manifest. The checkpoint exists from here on."""
+        snapshot = new.snapshot
+        body = new.to_bytes()
+        self._log("Commit", snapshot.task, snapshot.id)
+        self.store.put(manifest_key(snapshot.task, snapshot.id), body)
+
+    def mark_corrupt(self, task: TaskPath, snapshot: SnapshotId, message: str) -> None:
+        """Put a mark beside the manifest, so that no policy chooses that checkpoint again."""
+        self.store.put(manifest_key(task, snapshot, "corrupt"), corrupt_mark(rfc3339(self._clock.now()), message))
+
+    def delete(self, task: TaskPath, snapshot: SnapshotId, *, by: str) -> int:
+        """Tombstone, then the data, then the manifest, then a log entry. Safe to repeat at any point.
+
+        The tombstone stays, so that a reference to the checkpoint is told that it was deleted.
+
+        Returns:
+            How many data objects were removed now.
+        """
+        self.store.put(manifest_key(task, snapshot, "tombstone"), tombstone(rfc3339(self._clock.now()), by))
+        doomed = [info.key for info in self.store.list(snapshot_data(task, snapshot))]
+        for key in doomed:
+            self.store.delete(key)
+        for suffix in ("json", "corrupt", "pin"):
+            self.store.delete(manifest_key(task, snapshot, suffix))  # type: ignore[arg-type]
+        self._log("Delete", task, snapshot)
+        return len(doomed)
+
+    def _log(self, action: str, task: TaskPath, snapshot: SnapshotId) -> None:
+        now = self._clock.now()
+        entry = log_entry(action, task, snapshot, rfc3339(now))  # type: ignore[arg-type]
+        self.store.put(log_key(task.namespace, now, self._chance.uid()), entry)
