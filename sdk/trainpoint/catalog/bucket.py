@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, Literal
 
 from trainpoint.catalog.entries import Entry, entries
 from trainpoint.clock import Chance, Clock, rfc3339
@@ -17,6 +18,7 @@ from trainpoint.errors import (
 from trainpoint.format.layout import (
     NO_INDEX,
     STORE_MARKER,
+    ManifestSuffix,
     SnapshotId,
     TaskPath,
     log_key,
@@ -31,6 +33,9 @@ from trainpoint.format.reference import CheckpointRef, ParsedName, parse_checkpo
 from trainpoint.store.base import Store
 
 __all__ = ["BucketCatalog", "Entry", "RunSummary", "entries", "manifest"]
+
+
+_REMOVED_WITH_MANIFEST: Final[tuple[ManifestSuffix, ...]] = ("json", "corrupt", "pin")
 
 
 def manifest(store: Store, task: TaskPath, snapshot: SnapshotId) -> Manifest:
@@ -191,12 +196,12 @@ class BucketCatalog:
         doomed = [info.key for info in self.store.list(snapshot_data(task, snapshot))]
         for key in doomed:
             self.store.delete(key)
-        for suffix in ("json", "corrupt", "pin"):
-            self.store.delete(manifest_key(task, snapshot, suffix))  # type: ignore[arg-type]
+        for suffix in _REMOVED_WITH_MANIFEST:
+            self.store.delete(manifest_key(task, snapshot, suffix))
         self._log("Delete", task, snapshot)
         return len(doomed)
 
-    def _log(self, action: str, task: TaskPath, snapshot: SnapshotId) -> None:
+    def _log(self, action: Literal["Commit", "Delete"], task: TaskPath, snapshot: SnapshotId) -> None:
         now = self._clock.now()
-        entry = log_entry(action, task, snapshot, rfc3339(now))  # type: ignore[arg-type]
+        entry = log_entry(action, task, snapshot, rfc3339(now))
         self.store.put(log_key(task.namespace, now, self._chance.uid()), entry)
