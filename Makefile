@@ -1,0 +1,90 @@
+# Everything needed beyond Python >= 3.11 (with venv), git and make comes from requirements/dev.txt.
+# Another interpreter: make PYTHON=python3.13 …
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+LOCKED  = $(VENV)/.locked
+READY   = $(VENV)/.ready
+RUNG    = @printf '\n== %s ==\n'
+PYTEST  = $(BIN)/pytest -q
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check unit store faults test demo bench generate lock test-oldest clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+# --- set-up: once, and again when the lock or the project's own metadata change ----------------------------------------
+
+setup: $(READY) ## the virtual environment .venv (every other target does this by itself)
+
+$(READY): pyproject.toml $(LOCKED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(LOCKED): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "trainpoint needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1)" >&2; \
+	  echo "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' has no venv; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	@echo "setting up $(VENV) from requirements/dev.txt (once)"
+	@rm -f $(READY)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# --- the rungs ---------------------------------------------------------------------------------------------------------
+
+test: $(READY) ## every rung, in order; stops at the first that fails and names it
+	@set -e; for rung in check unit store faults; do \
+	  $(MAKE) --no-print-directory $$rung || { \
+	    printf '\nrung failed: %s   (again: make %s)\n' "$$rung" "$$rung" >&2; exit 1; }; \
+	done; printf '\nall rungs passed: check, unit, store, faults\n'
+
+check: $(READY) ## rung: lint, format, types, generated files up to date
+	$(RUNG) check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/generate.py --check
+	$(BIN)/python tools/errors_reference.py --check
+
+unit: $(READY) ## rung: no server, no network
+	$(RUNG) unit
+	$(PYTEST) -n 2 tests/unit
+
+store: $(READY) ## rung: a real S3 server
+	$(RUNG) store
+	@$(BIN)/python tools/s3server.py --available
+	$(PYTEST) tests/store
+
+faults: $(READY) ## rung: kills, full disks, broken networks
+	$(RUNG) faults
+	@$(BIN)/python tools/s3server.py --available
+	$(PYTEST) tests/faults
+
+# --- see it, measure it ------------------------------------------------------------------------------------------------
+
+demo: $(READY) ## about two minutes: a training, killed several times, that ends as if nothing had happened
+	@$(BIN)/python tools/demo.py
+
+bench: $(READY) ## figures: import time, save and load of 1 GiB
+	@$(BIN)/python -m benchmarks
+
+# --- keep it -----------------------------------------------------------------------------------------------------------
+
+generate: $(READY) ## write what is generated: types from crds/, the error reference
+	$(BIN)/python tools/generate.py
+	$(BIN)/python tools/errors_reference.py
+
+lock: ## requirements/*.txt anew from pyproject.toml (needs uv; add UV=--upgrade for newer versions)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV) -o requirements/dev.txt
+
+clean: ## remove .venv, caches and build results
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find sdk operator tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
