@@ -61,8 +61,8 @@ class NotInJobError(TrainpointError, RuntimeError):
     """Something was to be saved by a process that has no identity.
 
     A notebook or a plain script reads checkpoints; it does not write them, since nobody could tell later to which
-    workflow and run they belong. Name the workflow (``Checkpoint(workflow="mnist")`` or ``TRAINPOINT_WORKFLOW``), or start
-    the script with ``trainpoint run -- python script.py``.
+    workflow and run they belong. Name the workflow (``Checkpoint(workflow="mnist")`` or ``TRAINPOINT_WORKFLOW``), or
+    start the script with ``trainpoint run -- python script.py``.
     """
 
     code = "TP011"
@@ -94,8 +94,8 @@ class PolicyFileError(TrainpointError, ValueError):
 class RefusedError(TrainpointError, RuntimeError):
     """This start was refused by the run's own record, for a reason that another start would not change.
 
-    The retry budget is spent, several attempts in a row made no progress, or a person stopped the run. ``trainpoint why``
-    shows the attempts that led there.
+    The retry budget is spent, several attempts in a row made no progress, or a person stopped the run.
+    ``trainpoint why`` shows the attempts that led there.
     """
 
     code = "TP030"
@@ -139,7 +139,7 @@ class ClosedError(TrainpointError, RuntimeError):
 class StoreError(TrainpointError, OSError):
     """The store answered with something that has no name of its own.
 
-    The message has the server's own code. Another start may succeed.
+    The message has the server's own code. Another start may succeed; if it does not, look at the server's log.
     """
 
     code = "TP101"
@@ -167,7 +167,10 @@ class StorePermissionError(StoreError, PermissionError):
 
 
 class CheckpointNotFoundError(TrainpointError, FileNotFoundError):
-    """No committed checkpoint has that name, or the task has none yet."""
+    """No committed checkpoint has that name, or the task has none yet.
+
+    A save that was cut off leaves no checkpoint. ``trainpoint list`` shows those that there are.
+    """
 
     code = "TP104"
 
@@ -192,19 +195,30 @@ class NewerFormatError(StoreError, ValueError):
 
 
 class StoreTimeoutError(StoreError, TimeoutError):
-    """The store did not finish within the deadline."""
+    """The store did not finish within the deadline.
+
+    What was being saved is not committed; all that was committed before is safe. Another start may succeed. If it
+    happens often, the connection is too slow for the size of the checkpoints.
+    """
 
     code = "TP107"
 
 
 class ObjectNotFoundError(StoreError, FileNotFoundError):
-    """An object that a record speaks of is not in the store."""
+    """An object that a record speaks of is not in the store.
+
+    It was removed by something other than trainpoint, such as a lifecycle rule of the bucket, or by a deletion that is
+    under way. Restore it from an earlier version of the bucket, or load an older checkpoint.
+    """
 
     code = "TP108"
 
 
 class ReadOnlyStoreError(StoreError, PermissionError):
-    """The store's directory cannot be written by this user, or lies on a read-only file system."""
+    """The store's directory cannot be written by this user, or lies on a read-only file system.
+
+    Change its owner or mode, or name another directory (``store=`` or ``TRAINPOINT_STORE``). Reading it works.
+    """
 
     code = "TP109"
 
@@ -252,7 +266,10 @@ class CorruptRecordError(TrainpointError, ValueError):
 
 
 class CheckpointDeletedError(CheckpointNotFoundError):
-    """The checkpoint was deleted; a tombstone says when and by whom."""
+    """The checkpoint was deleted; a tombstone says when and by whom.
+
+    Its bytes are gone or going. ``trainpoint list`` shows the checkpoints that are left.
+    """
 
     code = "TP122"
 
@@ -300,7 +317,10 @@ class SaveFailedError(TrainpointError, RuntimeError):
 
 
 class InvalidArgumentError(TrainpointError, ValueError):
-    """An argument has a value that could never work: a metric that is no number, a step below zero, a bad reference."""
+    """An argument has a value that could never work: a metric that is no number, a step below zero, a bad reference.
+
+    The message names the argument and what it may be. Nothing was read and nothing was written.
+    """
 
     code = "TP150"
     exit_code = EXIT_REFUSED

@@ -1,0 +1,71 @@
+"""Write docs/reference/errors.md from the docstrings of trainpoint.errors (``--check``: say whether it is current)."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from pathlib import Path
+
+from trainpoint.errors import (
+    EXIT_PREEMPTED,
+    EXIT_REFUSED,
+    EXIT_RETRY,
+    EXIT_SUPERSEDED,
+    EXIT_USAGE,
+    TrainpointError,
+    error_classes,
+)
+
+TARGET = Path(__file__).parent.parent / "docs" / "reference" / "errors.md"
+
+HEAD = f"""\
+# Errors
+
+<!-- Written by tools/errors_reference.py from sdk/trainpoint/errors.py; change it there and run `make generate`. -->
+
+Every error that trainpoint raises on purpose is a `TrainpointError` with a code. `trainpoint explain CODE` prints the
+entry of that code. In Python, each class is importable from `trainpoint.errors` and can also be caught as the builtin
+named with it.
+
+What the exit code of a job's process says:
+
+| exit code | meaning |
+|---|---|
+| {EXIT_RETRY} | another start may succeed: storage, network, credentials, a task that somebody else is writing |
+| {EXIT_USAGE} | the command line or a policy file is wrong |
+| {EXIT_REFUSED} | no other start can mend it: do not retry |
+| {EXIT_SUPERSEDED} | a newer attempt has taken over; nothing is wrong with the run |
+| {EXIT_PREEMPTED} | ended by SIGTERM, after the final save |
+"""
+
+
+def entry(cls: type[TrainpointError]) -> str:
+    """The section of one error: code, name, what else it can be caught as, exit code, what it means and what to do."""
+    caught_as = [
+        f"`{base.__name__}`"
+        for base in cls.__mro__[1:]
+        if base not in (TrainpointError, Exception, BaseException, object)
+    ]
+    facts = f"Exit code {cls.exit_code}." + (f" Also caught as {', '.join(caught_as)}." if caught_as else "")
+    text = inspect.cleandoc(cls.__doc__ or "").replace("``", "`")
+    return f"## {cls.code} {cls.__name__}\n\n{facts}\n\n{text}\n"
+
+
+def reference() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(entry(cls) for cls in error_classes().values())])
+
+
+def main(arguments: list[str]) -> int:
+    text = reference()
+    if "--check" not in arguments:
+        TARGET.write_text(text, encoding="utf-8")
+        return 0
+    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{TARGET.relative_to(TARGET.parents[2])} is not what sdk/trainpoint/errors.py says; run: make generate")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
