@@ -307,6 +307,16 @@ class ChangedDuringSaveError(TrainpointError, RuntimeError):
     code = "TP131"
 
 
+class LocalFileError(TrainpointError, OSError):
+    """This machine could not read or write a file that is being saved or loaded.
+
+    The disk is full, the medium has an error, a directory may not be written. The message has the path and what the
+    operating system said. A save that met it is not committed; a load that met it has changed nothing.
+    """
+
+    code = "TP132"
+
+
 class SaveFailedError(TrainpointError, RuntimeError):
     """A save in the background failed; it is reported once, at the next call.
 
