@@ -20,6 +20,8 @@ NO_INDEX: Final = "_"
 
 _MAX: Final = 9_999_999_999
 """Attempts and sequences in manifest keys are subtracted from this, so that a listing begins with the newest."""
+EVERY_SEQUENCE: Final = _MAX
+"""As the sequence of a fence: it bars writers of earlier attempts, supersedes nothing (see ``claim.protocol``)."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){0,7}")
 _UID = re.compile(r"[0-9a-f]{16}")

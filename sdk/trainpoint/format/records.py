@@ -59,6 +59,41 @@ class Holder:
 
 
 @dataclass(frozen=True, slots=True)
+class IntentRecord:
+    """``attempts/<n>-<uid>.intent``: who wants that number, so that others can tell whether it lives."""
+
+    task: TaskPath
+    attempt: int
+    uid: str
+    """of the claim"""
+    holder: Holder
+    time: str
+
+    def to_bytes(self) -> bytes:
+        return write_record(
+            "Intent",
+            {
+                "task": task_to_json(self.task),
+                "attempt": self.attempt,
+                "uid": self.uid,
+                "holder": self.holder.to_json(),
+                "time": self.time,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> IntentRecord:
+        value = read_record("Intent", data, key=key)
+        return cls(
+            task=task_from_json(value["task"]),
+            attempt=int(value["attempt"]),
+            uid=str(value["uid"]),
+            holder=Holder.from_json(value["holder"]),
+            time=str(value["time"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """``attempts/<n>-<uid>.json``: a claim that was won."""
 
@@ -280,3 +315,8 @@ def tombstone(time: str, by: str) -> bytes:
 def corrupt_mark(time: str, message: str) -> bytes:
     """``manifests/<…>.corrupt``: a reader found that the checkpoint is not what was saved."""
     return write_record("Corrupt", {"time": time, "message": message})
+
+
+def claim_mark(kind: Literal["Lost", "Fence", "Beat"], *, attempt: int, uid: str, time: str) -> bytes:
+    """Content of ``.lost``, ``.fence`` and ``.beat``: their keys say everything, this is for people who look."""
+    return write_record(kind, {"attempt": attempt, "uid": uid, "time": time})
