@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+LOCK   ?= requirements/dev.txt
 BIN     = $(VENV)/bin
 LOCKED  = $(VENV)/.locked
 READY   = $(VENV)/.ready
@@ -10,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults test demo bench generate lock test-oldest clean
+.PHONY: help setup check unit store faults test demo bench generate lock oldest clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -25,16 +26,16 @@ $(READY): pyproject.toml $(LOCKED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(LOCKED): requirements/dev.txt
+$(LOCKED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "trainpoint needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1)" >&2; \
 	  echo "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
 	  echo "'$(PYTHON)' has no venv; install it (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
-	@echo "setting up $(VENV) from requirements/dev.txt (once)"
+	@echo "setting up $(VENV) from $(LOCK) (once)"
 	@rm -f $(READY)
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	@touch $@
 
 # --- the rungs ---------------------------------------------------------------------------------------------------------
@@ -59,12 +60,12 @@ unit: $(READY) ## rung: no server, no network
 
 store: $(READY) ## rung: a real S3 server
 	$(RUNG) store
-	@$(BIN)/python tools/s3server.py --available
+	@$(BIN)/python tools/needs.py s3
 	$(PYTEST) tests/store
 
 faults: $(READY) ## rung: kills, full disks, broken networks
 	$(RUNG) faults
-	@$(BIN)/python tools/s3server.py --available
+	@$(BIN)/python tools/needs.py s3
 	$(PYTEST) tests/faults
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
@@ -81,10 +82,16 @@ generate: $(READY) ## write what is generated: types from crds/, the error refer
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/errors_reference.py
 
-lock: ## requirements/*.txt anew from pyproject.toml (needs uv; add UV=--upgrade for newer versions)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV) -o requirements/dev.txt
+UV_COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV)
+
+lock: ## requirements/*.txt anew from pyproject.toml (needs uv; UV=--upgrade for newer versions)
+	$(UV_COMPILE) --group dev -o requirements/dev.txt
+	$(UV_COMPILE) --group oldest --resolution lowest-direct -o requirements/oldest.txt
+
+oldest: ## the unit tests with the oldest libraries that pyproject.toml allows, in an environment of their own
+	@$(MAKE) --no-print-directory VENV=.venv-oldest LOCK=requirements/oldest.txt unit
 
 clean: ## remove .venv, caches and build results
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-oldest dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find sdk operator tests tools examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -67,7 +67,7 @@ def test_the_patterns_find_what_they_are_meant_to_find() -> None:
 
 
 def test_there_are_locked_requirements() -> None:
-    assert [p.name for p in LOCKS] == ["dev.txt"]
+    assert [p.name for p in LOCKS] == ["dev.txt", "oldest.txt"]
 
 
 @every_lock
@@ -81,7 +81,7 @@ def test_locked_requirements_name_no_url_and_no_index(lock: Path) -> None:
 def test_every_locked_requirement_has_one_version_and_a_hash(lock: Path) -> None:
     joined = re.sub(r"\\\n", " ", lock.read_text(encoding="utf-8"))
     requirements = [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    assert len(requirements) > 20
+    assert len(requirements) > 10
     for requirement in requirements:
         assert re.match(r"[a-z0-9.-]+==[^ ]+ .*--hash=sha256:[0-9a-f]{64}", requirement), requirement[:80]
 
