@@ -43,3 +43,9 @@ RETRIES_EXHAUSTED: Final = "RetriesExhausted"
 START_FAILURES: Final = "StartFailures"
 REFUSED: Final = "Refused"
 INTERRUPTED: Final = "Interrupted"
+
+# Why it is time to save (trainpoint.policies.save).
+PREEMPTED: Final = "Preempted"
+"""the process was asked to end: the final save"""
+STEPS_PASSED: Final = "StepsPassed"
+TIME_PASSED: Final = "TimePassed"
