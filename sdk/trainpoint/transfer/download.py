@@ -1,0 +1,239 @@
+"""Files down: fetched in parallel, verified as they land, complete before anything is replaced."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+from blake3 import blake3
+
+from trainpoint.clock import Chance, Clock
+from trainpoint.errors import InvalidArgumentError, TrainpointError
+from trainpoint.format.manifest import DirectoryEntry, FileEntry, LinkEntry, Manifest, check_tree
+from trainpoint.store.base import Buffer, Store
+from trainpoint.transfer.extents import Piece, PlannedRead, VerifiedSource, plan_reads
+from trainpoint.transfer.local import local_error, remove_tree
+from trainpoint.transfer.parallel import Flag, Persistence, Stop, run_all
+from trainpoint.transfer.place import apply_modes, merge_in, partial_beside, swap_in
+from trainpoint.transfer.tree import named
+
+WORKERS: Final = 4
+"""Ranges on the way at a time, of at most 16 MiB each."""
+DEADLINE_SECONDS: Final = 600.0
+"""How long a store may be away while one range is asked for again and again."""
+CHUNK_BYTES: Final = 1024 * 1024
+
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_REOPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def download(
+    store: Store,
+    manifest: Manifest,
+    target: Path,
+    *,
+    clock: Clock,
+    chance: Chance,
+    include: Sequence[str] = (),
+    merge: bool = False,
+    workers: int = WORKERS,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    cancel: Flag | None = None,
+) -> None:
+    """Put the content of a checkpoint into the directory ``target``, which is replaced as a whole.
+
+    Everything is fetched into a new directory beside ``target`` and verified first: after an error, ``target`` is as it
+    was. ``merge`` keeps what else is in ``target`` and moves the files into it one by one.
+
+    Args:
+        include: patterns such as ``model*`` or ``*/config.json``; see :func:`select`. None: everything.
+        workers: ranges on the way at a time; memory is about 16 MiB for each.
+
+    Raises:
+        CorruptCheckpointError: a file is not what was saved, or an object is missing; the message has file and part.
+        UnsafePathError: the manifest names a path that would leave ``target``; nothing was written.
+        InvalidArgumentError: a pattern matches nothing, or ``target`` is a file.
+        LocalFileError: a file cannot be written here.
+        StoreError: the store refused, or did not answer for ``deadline_seconds``; says nothing about the checkpoint.
+        concurrent.futures.CancelledError: ``cancel`` was set.
+    """
+    check_tree(manifest.files, manifest.directories, manifest.links, where=str(manifest.snapshot.id))
+    selection = select(manifest, include)
+    stop = Stop(cancel)
+    source = VerifiedSource(store, manifest, Persistence(clock, chance, deadline_seconds, stop))
+    partial = partial_beside(target, merge=merge, uid=chance.uid())
+    try:
+        receiver = _Receiver(source, selection, partial)
+        receiver.prepare()
+        reads = plan_reads(manifest.files, selection.files)
+        run_all((receiver.task(read) for read in reads), workers=min(workers, len(reads)), stop=stop)
+        receiver.link()
+        if merge:
+            merge_in(partial, target, selection.directories)
+        else:
+            apply_modes(partial, selection.directories)
+            swap_in(partial, target, uid=chance.uid())
+    except TrainpointError:
+        raise  # the store's errors are OSErrors too
+    except OSError as error:
+        raise local_error("write", error.filename or target, error) from error
+    finally:
+        with suppress(OSError):
+            remove_tree(partial)  # gone already if all went well
+
+
+class Selection:
+    """What of a checkpoint is asked for."""
+
+    def __init__(
+        self,
+        files: Sequence[int],
+        directories: Sequence[DirectoryEntry],
+        links: Sequence[LinkEntry],
+    ) -> None:
+        self.files = tuple(files)
+        """positions in the manifest's files"""
+        self.directories = tuple(directories)
+        self.links = tuple(links)
+
+
+def select(manifest: Manifest, include: Sequence[str]) -> Selection:
+    """The files, links and directories that match one of the patterns, and the directories above them.
+
+    A pattern matches a whole path (``*`` also matches ``/``), or the name without its directories, or names a directory
+    and means all below it. Case counts. No patterns: everything.
+
+    Raises:
+        InvalidArgumentError: a pattern that matches nothing.
+    """
+    if not include:
+        return Selection(range(len(manifest.files)), manifest.directories, manifest.links)
+    paths = [e.path for entries in (manifest.files, manifest.links, manifest.directories) for e in entries]
+    wanted: set[str] = set()
+    for pattern in include:
+        matched = [path for path in paths if matches(path, pattern)]
+        if not matched:
+            shown = named(sorted(paths)) if paths else "none"
+            raise InvalidArgumentError(
+                f"include pattern {pattern!r} matches nothing in the checkpoint; its paths are {shown}",
+                remedy="correct the pattern, or leave include away to load everything",
+            )
+        wanted.update(matched)
+    above = {parent for path in wanted for parent in parents(path)}
+    return Selection(
+        [number for number, file in enumerate(manifest.files) if file.path in wanted],
+        [folder for folder in manifest.directories if folder.path in wanted or folder.path in above],
+        [link for link in manifest.links if link.path in wanted],
+    )
+
+
+def matches(path: str, pattern: str) -> bool:
+    """Whether an include pattern means ``path``; the rule is that of :func:`select`."""
+    pattern = pattern.rstrip("/")
+    return (
+        fnmatchcase(path, pattern) or fnmatchcase(posixpath.basename(path), pattern) or path.startswith(f"{pattern}/")
+    )
+
+
+def parents(path: str) -> list[str]:
+    """The directories above ``path`` in its tree, nearest first."""
+    found = []
+    while path := posixpath.dirname(path):
+        found.append(path)
+    return found
+
+
+class _Receiver:
+    """The state of one download: which files are whole."""
+
+    def __init__(self, source: VerifiedSource, selection: Selection, folder: Path) -> None:
+        self._source = source
+        self._files = source.manifest.files
+        self._selection = selection
+        self._folder = os.fspath(folder)
+        self._lock = threading.Lock()
+        self._missing = {n: len(self._files[n].extents) for n in selection.files}
+        self._offsets = {
+            n: tuple(accumulate((e.length for e in self._files[n].extents), initial=0))
+            for n in selection.files
+            if len(self._files[n].extents) > 1
+        }
+
+    def prepare(self) -> None:
+        """Make the directories, the empty files, and those that several workers write to."""
+        folders = {folder.path for folder in self._selection.directories}
+        for path in [*(self._files[n].path for n in self._selection.files), *(k.path for k in self._selection.links)]:
+            if (parent := posixpath.dirname(path)) and parent not in folders:
+                folders.update((parent, *parents(parent)))
+        for folder in sorted(folders):
+            os.makedirs(self._path(folder), 0o777, exist_ok=True)
+        for number in self._selection.files:
+            entry = self._files[number]
+            if len(entry.extents) != 1:
+                descriptor = os.open(self._path(entry.path), _CREATE, 0o600)
+                try:
+                    if not entry.extents:
+                        os.fchmod(descriptor, entry.mode)
+                finally:
+                    os.close(descriptor)
+
+    def task(self, read: PlannedRead) -> Callable[[], None]:
+        return lambda: self._source.fetch(read, self._write)
+
+    def link(self) -> None:
+        """Make the links: last, so that nothing was ever written through one."""
+        for link in self._selection.links:
+            os.symlink(link.target, self._path(link.path))
+
+    def _path(self, path: str) -> str:
+        return os.path.join(self._folder, path)
+
+    def _write(self, piece: Piece, data: Buffer) -> None:
+        self._source.persistence.stop.check()
+        entry = self._files[piece.file]
+        if len(entry.extents) == 1:
+            descriptor = os.open(self._path(entry.path), _CREATE, 0o600)
+            try:
+                _write_at(descriptor, data, 0)
+                os.fchmod(descriptor, entry.mode)
+            finally:
+                os.close(descriptor)
+            return
+        descriptor = os.open(self._path(entry.path), _REOPEN)
+        try:
+            _write_at(descriptor, data, self._offsets[piece.file][piece.number])
+            with self._lock:
+                self._missing[piece.file] -= 1
+                complete = not self._missing[piece.file]
+            if complete:
+                self._finish(entry, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _finish(self, entry: FileEntry, descriptor: int) -> None:
+        """All parts are in place: the file as it now lies on the disk is checked as a whole."""
+        digest = blake3()
+        offset = 0
+        buffer = bytearray(CHUNK_BYTES)
+        with memoryview(buffer) as view:
+            while count := os.preadv(descriptor, [buffer], offset):
+                self._source.persistence.stop.check()
+                digest.update(view[:count])
+                offset += count
+        if digest.hexdigest() != entry.digest:
+            raise self._source.damaged(f"{entry.path!r} as a whole differs from what was saved")
+        os.fchmod(descriptor, entry.mode)
+
+
+def _write_at(descriptor: int, data: Buffer, offset: int) -> None:
+    with memoryview(data) as whole, whole.cast("B") as rest:
+        written = 0
+        while written < len(rest):
+            written += os.pwrite(descriptor, rest[written:], offset + written)
