@@ -14,7 +14,7 @@ from typing import Final
 
 from blake3 import blake3
 
-from trainpoint.clock import Chance, Clock
+from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import InvalidArgumentError, TrainpointError
 from trainpoint.format.manifest import DirectoryEntry, FileEntry, LinkEntry, Manifest, check_tree
 from trainpoint.store.base import Buffer, Store
@@ -39,12 +39,12 @@ def download(
     manifest: Manifest,
     target: Path,
     *,
-    clock: Clock,
-    chance: Chance,
     include: Sequence[str] = (),
     merge: bool = False,
     workers: int = WORKERS,
     deadline_seconds: float = DEADLINE_SECONDS,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
     cancel: Flag | None = None,
 ) -> None:
     """Put the content of a checkpoint into the directory ``target``, which is replaced as a whole.
@@ -67,7 +67,9 @@ def download(
     check_tree(manifest.files, manifest.directories, manifest.links, where=str(manifest.snapshot.id))
     selection = select(manifest, include)
     stop = Stop(cancel)
-    source = VerifiedSource(store, manifest, Persistence(clock, chance, deadline_seconds, stop))
+    chance = chance or SystemChance()
+    persistence = Persistence(clock or SystemClock(), chance, deadline_seconds, stop)
+    source = VerifiedSource(store, manifest, persistence)
     partial = partial_beside(target, merge=merge, uid=chance.uid())
     try:
         receiver = _Receiver(source, selection, partial)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from trainpoint.clock import Chance, Clock
+from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import InvalidArgumentError
 from trainpoint.format.manifest import Manifest
 from trainpoint.store.base import Buffer, Store
@@ -32,9 +32,9 @@ def open_file(
     manifest: Manifest,
     path: str,
     *,
-    clock: Clock,
-    chance: Chance,
     deadline_seconds: float = DEADLINE_SECONDS,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
 ) -> io.BufferedReader:
     """A seekable binary stream over the file at ``path`` of a checkpoint; links in the checkpoint are followed.
 
@@ -43,7 +43,8 @@ def open_file(
         CorruptCheckpointError: while reading: a part is not what was saved.
     """
     entry = resolve(manifest, path)
-    source = VerifiedSource(store, manifest, Persistence(clock, chance, deadline_seconds, Stop()))
+    persistence = Persistence(clock or SystemClock(), chance or SystemChance(), deadline_seconds, Stop())
+    source = VerifiedSource(store, manifest, persistence)
     return io.BufferedReader(_VerifiedFile(source, entry), buffer_size=io.DEFAULT_BUFFER_SIZE)
 
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import errno
-import io
-import os
-import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from blake3 import blake3
 
-from trainpoint.clock import Chance, Clock
-from trainpoint.errors import ChangedDuringSaveError, UnstorableError
+from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
+from trainpoint.errors import ChangedDuringSaveError
 from trainpoint.format.digest import digest_of
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import EXTENT_BYTES, DirectoryEntry, Extent, FileEntry, LinkEntry, StoredObject
 from trainpoint.store.base import Store
-from trainpoint.transfer.local import local_error
 from trainpoint.transfer.pack import PlannedObject, plan_objects
 from trainpoint.transfer.parallel import Flag, Persistence, Stop, run_all
-from trainpoint.transfer.tree import Fingerprint, Tree, TreeFile, changed_error, changed_files, check_keys
+from trainpoint.transfer.source import check_unchanged, fill, opened
+from trainpoint.transfer.tree import Tree, changed_error, changed_files, check_keys
 
 WORKERS: Final = 4
 """Objects on the way at a time."""
@@ -32,11 +27,6 @@ BUFFERED_BYTES: Final = 10 * 1024 * 1024
 """Objects up to this size are read whole and put with one request; larger ones are streamed. Packs always fit."""
 CHUNK_BYTES: Final = 1024 * 1024
 """How much of a streamed file is read at a time: it is still in the processor's cache when it is digested."""
-
-_REPLACED: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO, errno.ESTALE})
-"""What opening a file says that was removed, or replaced by something else, since the scan."""
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""Not through a link, and without waiting if the file has become a pipe since the scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +50,11 @@ def upload(
     snapshot: SnapshotId,
     tree: Tree,
     *,
-    clock: Clock,
-    chance: Chance,
     rank: int = 0,
     workers: int = WORKERS,
     deadline_seconds: float = DEADLINE_SECONDS,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
     cancel: Flag | None = None,
 ) -> Uploaded:
     """Store the content of ``tree`` as data of a checkpoint; it exists only once its manifest is written.
@@ -80,7 +70,8 @@ def upload(
     check_keys(tree, task, snapshot)
     planned = plan_objects(tree.files, task, snapshot, rank=rank)
     stop = Stop(cancel)
-    sender = _Sender(store, tree, planned, Persistence(clock, chance, deadline_seconds, stop))
+    persistence = Persistence(clock or SystemClock(), chance or SystemChance(), deadline_seconds, stop)
+    sender = _Sender(store, tree, planned, persistence)
     # The largest first, so that the end does not wait for one that began last.
     order = sorted(range(len(planned)), key=lambda number: -planned[number].size)
     try:
@@ -139,9 +130,9 @@ class _Sender:
             for member in planned.members:
                 self._stop.check()
                 file = self._files[member]
-                with _opened(file) as source, whole[offset : offset + file.size] as part:
-                    _fill(part, source, file)
-                    _check_unchanged(source, file)
+                with opened(file) as source, whole[offset : offset + file.size] as part:
+                    fill(part, source, file)
+                    check_unchanged(source, file)
                     digest = digest_of(part)
                 self._digested[member] = (digest, (Extent(number, offset, file.size, digest),))
                 offset += file.size
@@ -153,7 +144,7 @@ class _Sender:
         file = self._files[member]
         whole = blake3()
         extents: list[Extent] = []
-        with _opened(file) as source:
+        with opened(file) as source:
             for offset in range(0, file.size, EXTENT_BYTES):
                 length = min(EXTENT_BYTES, file.size - offset)
                 part = blake3()
@@ -170,41 +161,7 @@ class _Sender:
                     if not left:
                         extents.append(Extent(number, offset, length, part.hexdigest()))
                     if not left and offset + length == file.size:
-                        _check_unchanged(source, file)  # before the last chunk is handed over: no object otherwise
+                        check_unchanged(source, file)  # before the last chunk is handed over: no object otherwise
                         digest = whole.hexdigest() if len(extents) > 1 else extents[0].digest
                         self._digested[member] = (digest, tuple(extents))
                     yield chunk
-
-
-@contextmanager
-def _opened(file: TreeFile) -> Iterator[io.FileIO]:
-    """The file, if it is still the one that was scanned. Errors of the operating system become ours."""
-    try:
-        with io.FileIO(file.source, "rb", opener=lambda path, _: os.open(path, _OPEN_FLAGS)) as source:
-            _check_unchanged(source, file)
-            yield source
-    except PermissionError as error:
-        raise UnstorableError(
-            f"{file.source} cannot be stored: it cannot be read ({error.strerror})",
-            remedy="make it readable for this user",
-        ) from None
-    except OSError as error:
-        if error.errno in _REPLACED:
-            raise changed_error([file.path]) from None
-        raise local_error("read", file.source, error) from None
-
-
-def _check_unchanged(source: io.FileIO, file: TreeFile) -> None:
-    info = os.fstat(source.fileno())
-    if not stat.S_ISREG(info.st_mode) or Fingerprint.of(info) != file.fingerprint:
-        raise changed_error([file.path])
-
-
-def _fill(part: memoryview, source: io.FileIO, file: TreeFile) -> None:
-    filled = 0
-    while filled < len(part):
-        with part[filled:] as rest:
-            count = source.readinto(rest)
-        if not count:
-            raise changed_error([file.path])
-        filled += count
