@@ -72,8 +72,8 @@ class BucketCatalog:
 
     def __init__(self, store: Store, *, clock: Clock, chance: Chance) -> None:
         self.store = store
-        self._clock = clock
-        self._chance = chance
+        self.clock = clock
+        self.chance = chance
 
     # --- the store itself ---------------------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ class BucketCatalog:
         except ObjectNotFoundError:
             if not create:
                 return None
-        marker = StoreMarker(store_id=self._chance.uid())
+        marker = StoreMarker(store_id=self.chance.uid())
         self.store.put(STORE_MARKER, marker.to_bytes())
         return marker
 
@@ -182,7 +182,7 @@ class BucketCatalog:
 
     def mark_corrupt(self, task: TaskPath, snapshot: SnapshotId, message: str) -> None:
         """Put a mark beside the manifest, so that no policy chooses that checkpoint again."""
-        self.store.put(manifest_key(task, snapshot, "corrupt"), corrupt_mark(rfc3339(self._clock.now()), message))
+        self.store.put(manifest_key(task, snapshot, "corrupt"), corrupt_mark(rfc3339(self.clock.now()), message))
 
     def delete(self, task: TaskPath, snapshot: SnapshotId, *, by: str) -> int:
         """Tombstone, then the data, then the manifest, then a log entry. Safe to repeat at any point.
@@ -192,7 +192,7 @@ class BucketCatalog:
         Returns:
             How many data objects were removed now.
         """
-        self.store.put(manifest_key(task, snapshot, "tombstone"), tombstone(rfc3339(self._clock.now()), by))
+        self.store.put(manifest_key(task, snapshot, "tombstone"), tombstone(rfc3339(self.clock.now()), by))
         doomed = [info.key for info in self.store.list(snapshot_data(task, snapshot))]
         for key in doomed:
             self.store.delete(key)
@@ -202,6 +202,6 @@ class BucketCatalog:
         return len(doomed)
 
     def _log(self, action: Literal["Commit", "Delete"], task: TaskPath, snapshot: SnapshotId) -> None:
-        now = self._clock.now()
+        now = self.clock.now()
         entry = log_entry(action, task, snapshot, rfc3339(now))
-        self.store.put(log_key(task.namespace, now, self._chance.uid()), entry)
+        self.store.put(log_key(task.namespace, now, self.chance.uid()), entry)

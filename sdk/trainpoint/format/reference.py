@@ -52,12 +52,24 @@ def parse_checkpoint_name(name: str) -> ParsedName | None:
     return ParsedName(match["run"], int(match["attempt"]), int(match["sequence"]), match["uid"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CheckpointRef:
     """A pointer to one checkpoint: small JSON, stable across versions, valid wherever the store can be reached."""
 
     task: TaskPath
     id: SnapshotId
+
+    def __eq__(self, other: object) -> bool:
+        # Also between this class and what save() returns, which knows in addition whether it is committed.
+        return isinstance(other, CheckpointRef) and (self.task, self.id) == (other.task, other.id)
+
+    def __hash__(self) -> int:
+        return hash((self.task, self.id))
+
+    @property
+    def committed(self) -> bool:
+        """False while the process that made this reference is still saving, or has failed to; else True."""
+        return True
 
     @property
     def name(self) -> str:

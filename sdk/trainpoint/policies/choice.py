@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from trainpoint.api import reasons
-from trainpoint.format.layout import TaskPath
+from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Snapshot
 from trainpoint.policies.load import LoadPolicy
 
@@ -62,6 +62,7 @@ class EarlierChoice:
     attempt: int
     task: TaskPath | None
     """where its checkpoint lies; None: it started from nothing"""
+    snapshot: SnapshotId | None = None
 
 
 @dataclass(frozen=True, slots=True)

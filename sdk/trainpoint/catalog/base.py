@@ -1,0 +1,101 @@
+"""The record of one checkpoint, as people and programs see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from trainpoint.catalog.entries import Entry
+from trainpoint.clock import parse_rfc3339
+from trainpoint.format.digest import JsonObject
+from trainpoint.format.manifest import Manifest
+from trainpoint.format.reference import CheckpointRef
+
+Status = Literal["Committed", "Corrupt", "Superseded", "Deleting"]
+"""A subset of ``status.state`` of the kind Checkpoint: what a store alone can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """What is known of one checkpoint without its bytes."""
+
+    ref: CheckpointRef
+    step: int | None
+    """completed training steps, where the program gave them"""
+    epoch: int | None
+    series: str
+    """the ``name`` it was saved under; empty for none"""
+    metrics: Mapping[str, float]
+    metadata: JsonObject
+    owner: str
+    parents: tuple[str, ...]
+    """names of the checkpoints its task had loaded"""
+    time: datetime
+    """when it was committed, by the writer's clock (UTC)"""
+    size: int
+    """bytes of all files"""
+    files: int
+    status: Status
+    latest: bool = True
+    """False: never chosen as latest"""
+    created_by: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    @property
+    def workflow(self) -> str:
+        return self.ref.task.workflow
+
+    @property
+    def run(self) -> str:
+        return self.ref.task.run
+
+    @property
+    def task(self) -> str:
+        return self.ref.task.task
+
+    @property
+    def index(self) -> str:
+        return self.ref.task.index
+
+    @property
+    def attempt(self) -> int:
+        return self.ref.id.attempt
+
+    @property
+    def sequence(self) -> int:
+        return self.ref.id.sequence
+
+
+def status_of(entry: Entry) -> Status:
+    """What a listing's names say of a checkpoint."""
+    if entry.deleted:
+        return "Deleting"
+    if "corrupt" in entry.markers:
+        return "Corrupt"
+    return "Superseded" if entry.superseded else "Committed"
+
+
+def info_of(manifest: Manifest, status: Status = "Committed") -> CheckpointInfo:
+    """The record that a manifest makes."""
+    s = manifest.snapshot
+    return CheckpointInfo(
+        ref=CheckpointRef(s.task, s.id),
+        step=s.step,
+        epoch=s.epoch,
+        series=s.series,
+        metrics={name: float(text) for name, text in s.metrics.items()},
+        metadata=s.metadata,
+        owner=s.owner,
+        parents=s.parents,
+        time=parse_rfc3339(manifest.time),
+        size=manifest.size,
+        files=len(manifest.files),
+        status=status,
+        latest=s.latest,
+        created_by=s.created_by,
+    )

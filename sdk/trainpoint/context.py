@@ -1,0 +1,83 @@
+"""Where this process runs, put together: settings, identity, load policy, store, catalog."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trainpoint.api.names import DEFAULT_STORE, ENV_LOAD_POLICY, ENV_POLICY, ENV_STORE, LOCAL_NAMESPACE
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
+from trainpoint.errors import PolicyFileError
+from trainpoint.identity import Identity, IndexArgument, resolve
+from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
+from trainpoint.policies.settings import PolicySettings, from_json
+from trainpoint.store.url import open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a handle works with. Nothing in it changes while the handle is open."""
+
+    identity: Identity | None
+    """None: a reader"""
+    settings: PolicySettings
+    decision: PolicyDecision
+    catalog: BucketCatalog
+    clock: Clock
+    chance: Chance
+    environ: Mapping[str, str]
+
+    @property
+    def namespace(self) -> str:
+        return self.identity.task.namespace if self.identity else LOCAL_NAMESPACE
+
+
+def open_context(
+    *,
+    load_policy: LoadPolicyArgument = UNSET,
+    workflow: str | None = None,
+    run: str | None = None,
+    task: str | None = None,
+    index: IndexArgument | None = None,
+    owner: str | None = None,
+    store: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
+) -> Context:
+    """Resolve everything that needs no request. Arguments first, then the environment, then the policy, then defaults.
+
+    Raises:
+        PolicyError, PolicyFileError, IdentityError, StoreUrlError: mistakes, all found before the store is asked.
+    """
+    environ = dict(os.environ) if environ is None else environ
+    clock, chance = clock or SystemClock(), chance or SystemChance()
+    settings = _settings(environ)
+    decision = resolve_policy(
+        argument=load_policy,
+        environment=environ.get(ENV_LOAD_POLICY),
+        setting=settings.load.policy,
+        setting_source=settings.source,
+        allowed=settings.load.allowed,
+    )
+    identity = resolve(workflow=workflow, run=run, task=task, index=index, owner=owner, environ=environ, chance=chance)
+    url = store or environ.get(ENV_STORE) or DEFAULT_STORE
+    opened = open_store(url, environ=environ, clock=clock, chance=chance)
+    catalog = BucketCatalog(opened, clock=clock, chance=chance)
+    return Context(identity, settings, decision, catalog, clock, chance, environ)
+
+
+def _settings(environ: Mapping[str, str]) -> PolicySettings:
+    path = environ.get(ENV_POLICY)
+    if not path:
+        return PolicySettings()
+    try:
+        with open(path, "rb") as file:
+            return from_json(file.read(), where=path)
+    except OSError as error:
+        raise PolicyFileError(
+            f"{ENV_POLICY}={path} cannot be read: {error.strerror}",
+            remedy="pass a policy file by: trainpoint run --policy policy.yaml -- python script.py",
+        ) from None

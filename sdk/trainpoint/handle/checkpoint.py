@@ -1,0 +1,485 @@
+"""The handle: what users import."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, Self
+
+from trainpoint.api.names import ENV_TEMP_DIR
+from trainpoint.catalog.base import CheckpointInfo, info_of
+from trainpoint.clock import Chance, Clock
+from trainpoint.context import open_context
+from trainpoint.errors import (
+    EXIT_PREEMPTED,
+    ClosedError,
+    InvalidArgumentError,
+    NotInJobError,
+    TrainpointError,
+)
+from trainpoint.format.layout import TaskPath
+from trainpoint.format.manifest import FileEntry
+from trainpoint.format.records import LoadedRecord
+from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle import exits, narrate, signals
+from trainpoint.handle.arguments import Scalar
+from trainpoint.handle.listing import CheckpointList, checkpoints
+from trainpoint.handle.load import Reference, best, load_named, newest, read_manifest, resolve
+from trainpoint.handle.scope import attempt_number, tasks_meant
+from trainpoint.handle.writer import Describe, Writer
+from trainpoint.identity import Identity, IndexArgument
+from trainpoint.policies.duration import parse_duration
+from trainpoint.policies.load import UNSET, LoadPolicyArgument
+from trainpoint.transfer.ranged import open_file
+from trainpoint.transfer.stage import StagingArea
+
+StrPath = str | Path
+
+
+class Checkpoint:
+    """Checkpoints of one task: loaded at the start, saved on the way, listed and loaded by name.
+
+    Identity, store and policy come from where the process runs: arguments, then ``TRAINPOINT_*``, then defaults. A
+    process without a workflow is a reader: it lists and loads, and is refused to save.
+
+    >>> with Checkpoint() as ckpt:                           # doctest: +SKIP
+    ...     for step in range(ckpt.step, total):
+    ...         train_one(step)
+    ...         if ckpt.should_save(step + 1):
+    ...             with ckpt.stage(step=step + 1) as folder:
+    ...                 save_state(folder / "state.npz")
+    ...         if ckpt.should_stop:
+    ...             break
+
+    Args:
+        load_policy: ``"fresh"`` (this run's own checkpoints), ``"eager"`` (also those of the newest earlier run) or
+            ``None`` (nothing is loaded by itself).
+        workflow, run, task, index: who this is; see the reference of the environment.
+        owner: the person who launched the run.
+        store: ``s3://bucket/prefix``, ``file:///path`` or a path.
+        every_steps, every: when ``should_save`` says yes: a number of steps; seconds, or a duration such as ``"10m"``.
+            Either suffices; neither means every 5 minutes, or what the policy says.
+        temp_dir_root: where ``directory`` and staged saves live until they are uploaded; the system's by default.
+        on_error: ``"raise"`` or ``"warn"``: what a failed background save does at the next call.
+        signals: whether SIGTERM asks for a final save (main thread only).
+
+    Raises:
+        PolicyError, IdentityError, StoreUrlError: mistakes, before the store is asked.
+        ConflictError: another live process writes this task.
+        RefusedError: the run's record says that no start can succeed.
+        StoreError: the store cannot be read or written; its subclasses say how.
+    """
+
+    def __init__(
+        self,
+        *,
+        load_policy: LoadPolicyArgument = UNSET,
+        workflow: str | None = None,
+        run: str | None = None,
+        task: str | None = None,
+        index: IndexArgument | None = None,
+        owner: str | None = None,
+        store: str | None = None,
+        every_steps: int | None = None,
+        every: float | str | None = None,
+        temp_dir_root: StrPath | None = None,
+        on_error: Literal["raise", "warn"] = "raise",
+        signals: bool = True,
+        clock: Clock | None = None,
+        chance: Chance | None = None,
+    ) -> None:
+        exits.install()
+        narrate.speak()
+        seconds = parse_duration(every, what="every") if isinstance(every, str) else every
+        if (every_steps is not None and every_steps < 1) or (seconds is not None and seconds < 0):
+            raise InvalidArgumentError(
+                "every_steps and every have to be positive", remedy="leave them out for 5 minutes"
+            )
+        if on_error not in ("raise", "warn"):
+            raise InvalidArgumentError(f'on_error={on_error!r} is neither "raise" nor "warn"')
+        self._context = open_context(
+            load_policy=load_policy,
+            workflow=workflow,
+            run=run,
+            task=task,
+            index=index,
+            owner=owner,
+            store=store,
+            clock=clock,
+            chance=chance,
+        )
+        self._closed = ""
+        self._info: CheckpointInfo | None = None
+        self._writer: Writer | None = None
+        root = temp_dir_root or self._context.environ.get(ENV_TEMP_DIR) or None
+        self._staging = StagingArea(Path(root) if root else None, chance=self._context.chance)
+        try:
+            self._open(self._context.identity, every_steps, seconds, on_error, listen=signals)
+        except BaseException as error:
+            self._give_up(error)
+            raise
+        atexit.register(self.close)
+
+    def _open(
+        self,
+        identity: Identity | None,
+        every_steps: int | None,
+        every_seconds: float | None,
+        on_error: Literal["raise", "warn"],
+        *,
+        listen: bool,
+    ) -> None:
+        self._context.catalog.check_marker(create=identity is not None)
+        if identity is None:
+            signals.register(self, listen=False)
+            return
+        self._writer = Writer.open(
+            self._context, identity, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error
+        )
+        # Before the load, which may take minutes: a SIGTERM in it must not end in exit code 0 either.
+        signals.register(self, listen=listen)
+        resumed = self._writer.resume(self._staging.current)
+        if resumed.manifest is not None:
+            self._info = info_of(resumed.manifest)
+
+    def _give_up(self, error: BaseException) -> None:
+        signals.unregister(self)
+        if self._writer is not None:
+            code = error.exit_code if isinstance(error, TrainpointError) else 1
+            self._writer.end("Failed", f"{type(error).__name__}: {error}", code)
+        self._staging.close()
+        self._closed = "failed to open"
+
+    # --- what was loaded ----------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The one directory of this handle, the same for its whole life: holds what was loaded, or is empty."""
+        return self._staging.current
+
+    @property
+    def directory(self) -> str:
+        """:attr:`path` as text."""
+        return str(self._staging.current)
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether :attr:`directory` holds a checkpoint."""
+        return self._info is not None
+
+    @property
+    def info(self) -> CheckpointInfo | None:
+        """The checkpoint that was loaded last; None if none was."""
+        return self._info
+
+    @property
+    def step(self) -> int:
+        """Completed training steps of what was loaded, else 0: ``range(ckpt.step, total)`` repeats and skips none."""
+        return self._info.step if self._info is not None and self._info.step is not None else 0
+
+    @property
+    def why(self) -> LoadedRecord | None:
+        """What this attempt started from, by which policy, why, and what was passed over; None in a reader."""
+        return self._writer.resumed.record if self._writer is not None and self._writer.resumed is not None else None
+
+    @property
+    def attempt(self) -> int | None:
+        """Which claim of this task this process is, from 0; None in a reader."""
+        return self._writer.claim.attempt if self._writer is not None else None
+
+    # --- the rhythm of a training loop --------------------------------------------------------------------------------
+
+    def should_save(self, step: int | None = None) -> bool:
+        """Whether it is time to save, ``step`` being the completed training steps.
+
+        After SIGTERM it says True exactly once more, whatever the rhythm.
+        """
+        return self._need_writer("should_save").should_save(step)
+
+    @property
+    def preempted(self) -> bool:
+        """Whether SIGTERM has come."""
+        return self._writer is not None and self._writer.preempted
+
+    @property
+    def should_stop(self) -> bool:
+        """Preempted, and the final save has been taken: leave the loop. Leaving the block then exits with 143."""
+        return self._writer is not None and self._writer.should_stop
+
+    # --- saving -------------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def stage(
+        self,
+        *,
+        name: str | None = None,
+        step: int | None = None,
+        epoch: int | None = None,
+        metrics: Mapping[str, Scalar] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        latest: bool = True,
+    ) -> Iterator[Path]:
+        """An empty folder to write into; sealed by a rename at the block's end, uploaded while training goes on.
+
+        Waits only while an earlier save is still in flight and another one queued. An exception in the block discards
+        the folder. A failed upload surfaces once, at the next call.
+
+        Args:
+            name: series of the checkpoint, such as ``"best"`` kinds of one's own.
+            step: completed training steps; describes, orders nothing.
+            metrics: at most 32 numbers by name; tensors with ``.item()`` are fine; NaN is kept and never best.
+            metadata: at most 2 KiB of plain JSON.
+            latest: False for one that no policy may choose.
+        Raises:
+            NotInJobError, InvalidArgumentError, UnstorableError, SupersededError, SaveFailedError (of an earlier save).
+        """
+        writer = self._need_writer("stage")
+        writer.raise_deferred()
+        what = Describe.of(name=name, step=step, epoch=epoch, metrics=metrics, metadata=metadata, latest=latest)
+        folder = self._staging.new_stage()
+        try:
+            yield folder
+        except BaseException:
+            self._staging.discard(folder)
+            raise
+        sealed = self._staging.seal(folder)
+        writer.save(writer.request(what, sealed, lambda: self._staging.discard(sealed)), wait=False)
+
+    def save(
+        self,
+        path: StrPath | None = None,
+        *,
+        name: str | None = None,
+        step: int | None = None,
+        epoch: int | None = None,
+        metrics: Mapping[str, Scalar] | None = None,
+        metadata: Mapping[str, object] | None = None,
+        latest: bool = True,
+        wait: bool = True,
+        move: bool = False,
+    ) -> CheckpointRef:
+        """Commit a snapshot of ``path``, a directory or a file; :attr:`directory` by default.
+
+        The tree is stored exactly: modes, empty directories, links within it (links out of it are followed).
+
+        Args:
+            wait: True returns when the checkpoint is committed. False copies the tree, uploads in the background, and
+                ``ref.committed`` tells; a failure surfaces once, at the next call.
+            move: take ``path`` away instead of copying it.
+            name, step, epoch, metrics, metadata, latest: as for :meth:`stage`.
+        Returns:
+            A reference that stays valid across versions, and wherever the store can be reached.
+        Raises:
+            NotInJobError: this process has no identity; the message says how to get one.
+            SupersededError: a newer attempt has claimed this task; nothing was committed.
+            ChangedDuringSaveError, UnstorableError, InvalidArgumentError, StoreError.
+        """
+        writer = self._need_writer("save")
+        writer.raise_deferred()
+        what = Describe.of(name=name, step=step, epoch=epoch, metrics=metrics, metadata=metadata, latest=latest)
+        source = Path(path) if path is not None else self.path
+        if not source.exists():
+            raise InvalidArgumentError(f"{source} does not exist", remedy="pass a directory or a file that does")
+        if move and source == self.path:
+            raise InvalidArgumentError("the handle's own directory cannot be moved", remedy="leave move out")
+        owned = move or not wait
+        if owned:
+            source = self._staging.take(source, move=move)
+        request = writer.request(what, source, (lambda: self._staging.release(source)) if owned else (lambda: None))
+        writer.save(request, wait=wait)
+        return request.ref
+
+    def wait(self) -> None:
+        """Return when every save so far is committed; raise what failed among them."""
+        writer = self._need_writer("wait")
+        writer.flush()
+        writer.raise_deferred()
+
+    # --- finding and loading ------------------------------------------------------------------------------------------
+
+    def list(
+        self,
+        *,
+        task: str | TaskPath | None = None,
+        name: str | None = None,
+        attempt: int | str | None = None,
+        run: str | None = None,
+        workflow: str | None = None,
+        all: bool = False,
+    ) -> CheckpointList:
+        """Checkpoints, newest first, of this task or the one named; always current, fetched as they are looked at.
+
+        Args:
+            task: ``"workflow/run/task"``, ``"workflow/run/task/index"``, or the bare name of a task of this workflow.
+            name: only this series.
+            attempt: only this attempt.
+            all: with superseded and corrupt ones, which nothing loads by itself.
+        """
+        self._need_open()
+        number = attempt_number(attempt)
+        tasks = tasks_meant(
+            self._context.catalog,
+            self._own_task,
+            namespace=self._context.namespace,
+            task=task,
+            run=run,
+            workflow=workflow,
+        )
+        return CheckpointList(
+            checkpoints(
+                self._context.catalog,
+                tasks,
+                everything=all,
+                attempt=number,
+                wanted=lambda info: name is None or info.series == name,
+            )
+        )
+
+    def latest(self) -> CheckpointInfo | None:
+        """The newest checkpoint of this task that a policy may choose; None if there is none."""
+        self._need_open()
+        own = self._own_task
+        return newest(self._context.catalog, own) if own is not None else None
+
+    def best(self, metric: str, mode: Literal["min", "max"]) -> CheckpointInfo | None:
+        """The checkpoint of this task with the lowest or highest ``metric``; None if none has it."""
+        self._need_open()
+        own = self._own_task
+        return best(self._context.catalog, own, metric, mode) if own is not None else None
+
+    def load(
+        self, ref: Reference, path: StrPath | None = None, *, include: Sequence[str] = (), merge: bool = False
+    ) -> CheckpointInfo:
+        """Fetch a checkpoint that is named, verified, into ``path``; into :attr:`directory` by default.
+
+        The target is replaced whole once everything has arrived and is verified, and not touched otherwise.
+
+        Args:
+            ref: what ``save`` or ``list`` returned, its JSON, a name, ``"latest"``, ``"latest:<series>"`` or
+                ``"best:<metric>:<min|max>"``.
+            include: only files that match one of these patterns, such as ``["model*"]``.
+            merge: put the files among those that are there instead of replacing the directory.
+        Raises:
+            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError.
+        """
+        self._need_open()
+        catalog = self._context.catalog
+        found = load_named(
+            catalog,
+            resolve(catalog, ref, self._own_task, namespace=self._context.namespace),
+            Path(path) if path is not None else self.path,
+            include=include,
+            merge=merge,
+            mark=self._writer is not None,
+        )
+        info = info_of(found)
+        if path is None:
+            self._info = info
+        if self._writer is not None:
+            self._writer.note_loaded(found)
+        return info
+
+    def files(self, ref: Reference) -> Sequence[FileEntry]:
+        """The files of a checkpoint, with sizes, modes and digests; their bytes are not read."""
+        self._need_open()
+        catalog = self._context.catalog
+        return read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace)).files
+
+    def open(self, ref: Reference, file: str) -> BinaryIO:
+        """One file of a checkpoint as a seekable stream: reads what is asked for, verified."""
+        self._need_open()
+        catalog = self._context.catalog
+        found = read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace))
+        return open_file(catalog.store, found, file)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Wait for saves in flight, write down the end, remove the temporary directory. Safe to repeat."""
+        self._close(None)
+
+    def __enter__(self) -> Self:
+        self._need_open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        preempted = self.preempted
+        self._close(error)
+        # Never 0 after SIGTERM: a Job would count itself complete. A user's own exception is never masked.
+        if preempted and (error is None or (isinstance(error, SystemExit) and not error.code)):
+            raise SystemExit(EXIT_PREEMPTED)
+
+    def _close(self, error: BaseException | None) -> None:
+        if self._closed:
+            return
+        self._closed = "is closed"
+        atexit.unregister(self.close)
+        deferred: TrainpointError | None = None
+        try:
+            if self._writer is not None:
+                self._writer.flush()
+                try:
+                    self._writer.raise_deferred()
+                except TrainpointError as late:
+                    deferred = late
+                self._end(self._writer, error or deferred)
+        finally:
+            signals.unregister(self)
+            self._staging.close()
+        if deferred is not None:
+            if error is None:
+                raise deferred
+            narrate.logger.warning("%s", deferred)
+
+    def _end(self, writer: Writer, error: BaseException | None) -> None:
+        code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
+        if isinstance(error, TrainpointError):
+            code = error.exit_code
+        number = code if isinstance(code, int) else 0 if code is None else 1
+        if writer.preempted and not number:
+            writer.end("Preempted", "SIGTERM", EXIT_PREEMPTED)
+        elif number:
+            writer.end("Failed", f"{type(error).__name__}: {error}", number)
+        else:
+            writer.end("Completed", "", 0)
+
+    # --- what other modules call --------------------------------------------------------------------------------------
+
+    def on_preempted(self) -> None:
+        """SIGTERM came (called in a signal handler: sets a flag, nothing else)."""
+        if self._writer is not None:
+            self._writer.preempted = True
+
+    def on_forked(self) -> None:
+        """This is a forked child's copy: closed, and nothing of the parent's is touched."""
+        self._closed = "was opened by the parent of this forked process"
+        atexit.unregister(self.close)
+        if self._writer is not None:
+            self._writer.abandon()
+
+    @property
+    def _own_task(self) -> TaskPath | None:
+        return self._context.identity.task if self._context.identity is not None else None
+
+    def _need_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"this Checkpoint {self._closed}", remedy="open one: with Checkpoint() as ckpt")
+
+    def _need_writer(self, verb: str) -> Writer:
+        self._need_open()
+        if self._writer is None:
+            raise NotInJobError(
+                f"{verb}() needs to know which workflow this is, and nothing says so: this process only reads",
+                remedy='pass Checkpoint(workflow="name"), or start with: trainpoint run -- python '
+                + (Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "script.py"),
+            )
+        return self._writer
+
+
+__all__ = ["Checkpoint"]

@@ -1,0 +1,310 @@
+"""The half of a handle that only a process with an identity has: its claim, its saves, its rhythm, its end."""
+
+from __future__ import annotations
+
+import os
+import platform
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from trainpoint.api.names import ENV_PROGRESS_FILE, ENV_TAKEOVER
+from trainpoint.claim.liveness import this_process
+from trainpoint.claim.store import Claim, claim
+from trainpoint.clock import rfc3339
+from trainpoint.context import Context
+from trainpoint.errors import SaveFailedError, TrainpointError
+from trainpoint.format.layout import SnapshotId, run_end_key
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.records import EndRecord, RunEndRecord
+from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle import arguments, narrate
+from trainpoint.handle.arguments import Scalar
+from trainpoint.handle.resume import Resume, Resumed, ignored_run
+from trainpoint.handle.save import SavedRef, Saver, SaveRequest
+from trainpoint.identity import Identity
+from trainpoint.policies.save import Due, SaveInput, is_due
+
+NO_STEP = -1
+"""What the progress file holds before training has completed a step."""
+PARENTS_LIMIT = 8
+"""Names of loaded checkpoints that a new one lists, the last ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """What the caller says of a checkpoint, checked."""
+
+    series: str
+    step: int | None
+    epoch: int | None
+    metrics: Mapping[str, str]
+    metadata: dict[str, object]
+    latest: bool
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        name: str | None,
+        step: object,
+        epoch: object,
+        metrics: Mapping[str, Scalar] | None,
+        metadata: Mapping[str, object] | None,
+        latest: bool,
+    ) -> Describe:
+        """Raises InvalidArgumentError for anything that could never be stored."""
+        return cls(
+            series=arguments.series_name(name),
+            step=arguments.count("step", step),
+            epoch=arguments.count("epoch", epoch),
+            metrics=arguments.metrics_text(metrics),
+            metadata=arguments.metadata_json(metadata),
+            latest=latest,
+        )
+
+
+class Writer:
+    """A claimed task: one process, from its start to its end."""
+
+    def __init__(
+        self,
+        context: Context,
+        identity: Identity,
+        claimed: Claim,
+        *,
+        every_steps: int | None,
+        every_seconds: float | None,
+        on_error: Literal["raise", "warn"],
+    ) -> None:
+        self.identity = identity
+        self.claim = claimed
+        self._context = context
+        self._on_error = on_error
+        save = context.settings.save
+        if every_steps is not None or every_seconds is not None:  # the program's own rhythm replaces the policy's
+            save = replace(save, every_steps=every_steps, every_seconds=every_seconds)
+        self._settings = save
+        self._sequence = claimed.record.first_sequence
+        self._parents: list[str] = []
+        self._progress = _progress_file(context.environ.get(ENV_PROGRESS_FILE))
+        self._last_step: int | None = None
+        self._last_saved_step = 0
+        self._calls = 0  # of should_save without a step: they count as steps
+        self._calls_at_save = 0
+        self._last_saved_at = context.clock.monotonic()
+        self._saver = Saver(
+            catalog=context.catalog,
+            claim=claimed,
+            clock=context.clock,
+            chance=context.chance,
+            deadline_seconds=save.deadline_seconds,
+            on_saved=self._on_saved,
+        )
+        self.preempted = False
+        self._asked = False  # the program uses should_save
+        self._final_asked = False  # should_save has said True for the last time
+        self._final_taken = False  # and a save has begun since the signal
+        self.resumed: Resumed | None = None
+
+    # --- the start ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        context: Context,
+        identity: Identity,
+        *,
+        every_steps: int | None,
+        every_seconds: float | None,
+        on_error: Literal["raise", "warn"],
+    ) -> Writer:
+        """Claim the task. Waits for a live holder; raises ConflictError, RefusedError or a StoreError."""
+        narrate.logger.info(
+            "run %s  task %s  store %s",
+            identity.task.run,
+            identity.task.task + (f"[{identity.task.index}]" if identity.task.index else ""),
+            context.catalog.store.url,
+        )
+        claimed = claim(
+            context.catalog.store,
+            identity.task,
+            this_process(context.chance),
+            owner=identity.owner,
+            clock=context.clock,
+            chance=context.chance,
+            takeover=context.environ.get(ENV_TAKEOVER, "") not in ("", "0"),
+            on_wait=lambda message: narrate.logger.info("%s", message),
+        )
+        return cls(context, identity, claimed, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error)
+
+    def resume(self, target: Path) -> Resumed:
+        """Load what the policy chooses into ``target``, and write down what and why."""
+        resumed = Resume(
+            catalog=self._context.catalog,
+            identity=self.identity,
+            attempt=self.claim.attempt,
+            claim_uid=self.claim.uid,
+            decision=self._context.decision,
+            earlier=self.claim.previous,
+            target=target,
+            clock=self._context.clock,
+        ).run()
+        self.claim.record_loaded(resumed.record)
+        narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
+        if resumed.manifest is None and self.claim.attempt == 0 and self._context.decision.policy == "fresh":
+            ignored = ignored_run(self._context.catalog, self.identity.task)
+            if ignored is not None:
+                narrate.ignored("fresh", *ignored)
+        self.resumed = resumed
+        if resumed.manifest is not None:
+            self.note_loaded(resumed.manifest)
+        self._last_saved_at = self._context.clock.monotonic()
+        return resumed
+
+    def note_loaded(self, found: Manifest) -> None:
+        """Later checkpoints have this one as a parent; steps are counted on from it."""
+        s = found.snapshot
+        self._parents = [*self._parents, CheckpointRef(s.task, s.id).name][-PARENTS_LIMIT:]
+        self._last_saved_step = s.step or 0
+        self.reached(s.step)
+
+    # --- the rhythm ---------------------------------------------------------------------------------------------------
+
+    def reached(self, step: int | None) -> None:
+        """Training has completed ``step``: for the account of what a kill has cost."""
+        if step is None or step == self._last_step:
+            return
+        self._last_step = step
+        if self._progress is not None:
+            os.pwrite(self._progress, struct.pack("<q", step), 0)
+
+    def should_save(self, step: int | None) -> bool:
+        self._asked = True
+        self._calls += 1
+        self.reached(step)
+        preempted = self.preempted  # read once: a signal may come at any moment
+        verdict = is_due(
+            SaveInput(
+                settings=self._settings,
+                step=self._calls if step is None else step,
+                last_step=self._calls_at_save if step is None else self._last_saved_step,
+                seconds_since_save=self._context.clock.monotonic() - self._last_saved_at,
+                preempted=preempted,
+                final_save_due=not self._final_asked,
+            )
+        )
+        self._final_asked = self._final_asked or preempted
+        return isinstance(verdict, Due)
+
+    @property
+    def should_stop(self) -> bool:
+        """Preempted, and the final save has been taken; or asked for twice without one, or never asked for."""
+        return self.preempted and (self._final_taken or self._final_asked or not self._asked)
+
+    # --- saving -------------------------------------------------------------------------------------------------------
+
+    def raise_deferred(self) -> None:
+        """Surface a background failure, once; ``on_error="warn"`` logs it instead (but for being superseded)."""
+        try:
+            self._saver.raise_deferred()
+        except SaveFailedError as error:
+            if self._on_error == "raise":
+                raise
+            narrate.logger.warning("%s", error)
+
+    def request(self, what: Describe, source: Path, release: Callable[[], None]) -> SaveRequest:
+        """Number one more checkpoint. Its place in the order is fixed here, not when its upload ends."""
+        snapshot = SnapshotId(self.claim.attempt, self._sequence, self._context.chance.uid())
+        self._sequence += 1
+        task = self.identity.task
+        self._last_saved_step = what.step if what.step is not None else self._last_saved_step
+        self._calls_at_save = self._calls
+        self._last_saved_at = self._context.clock.monotonic()
+        self._final_taken = self._final_taken or self.preempted
+        self.reached(what.step)
+        return SaveRequest(
+            ref=SavedRef(task, snapshot),
+            snapshot=Snapshot(
+                task=task,
+                id=snapshot,
+                series=what.series,
+                step=what.step,
+                epoch=what.epoch,
+                metrics=what.metrics,
+                metadata=what.metadata,
+                parents=tuple(self._parents),
+                owner=self.identity.owner,
+                world_size=self.identity.world_size,
+                latest=what.latest,
+                created_by=_created_by(self.claim),
+            ),
+            source=source,
+            release=release,
+        )
+
+    def save(self, request: SaveRequest, *, wait: bool) -> None:
+        if wait:
+            self._saver.run(request)
+        else:
+            self._saver.submit(request)
+
+    def flush(self) -> None:
+        self._saver.flush()
+
+    def _on_saved(self, saved: Manifest, seconds: float) -> None:
+        s = saved.snapshot
+        narrate.logger.debug("saved %s step=%s in %.2f s", CheckpointRef(s.task, s.id), s.step, seconds)
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def end(self, how: Literal["Completed", "Failed", "Preempted", "Refused"], message: str, exit_code: int) -> None:
+        """Write down how this attempt ended; where this process launched the run, also how the run did."""
+        now = rfc3339(self._context.clock.now())
+        try:
+            self.claim.end(
+                EndRecord(
+                    attempt=self.claim.attempt,
+                    uid=self.claim.uid,
+                    how=how,
+                    exit_code=exit_code,
+                    message=message[:500],
+                    last_step=self._last_step,
+                    time=now,
+                )
+            )
+            if self.identity.launched:
+                outcome: Literal["Succeeded", "Failed"] = "Succeeded" if how == "Completed" else "Failed"
+                task = self.identity.task
+                self._context.catalog.store.put(
+                    run_end_key(task.namespace, task.workflow, task.run),
+                    RunEndRecord(outcome, message[:500], now).to_bytes(),
+                )
+        except TrainpointError as error:
+            # The attempt is over either way; a successor sees that this process is gone.
+            narrate.logger.warning("the end of attempt %d could not be written down: %s", self.claim.attempt, error)
+        finally:
+            if self._progress is not None:
+                os.close(self._progress)
+                self._progress = None
+
+    def abandon(self) -> None:
+        """In a forked child: forget everything without touching what the parent owns."""
+        self._progress = None
+
+
+def _progress_file(path: str | None) -> int | None:
+    if not path:
+        return None
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # the supervisor is gone; nobody is left to tell
+
+
+def _created_by(claimed: Claim) -> dict[str, str]:
+    holder = claimed.record.holder
+    found = {"host": holder.host, "pid": str(holder.pid), "user": holder.user, "python": platform.python_version()}
+    return {name: value for name, value in found.items() if value}
