@@ -233,7 +233,7 @@ def reference(kind: Kind) -> str:
         lines += textwrap.wrap(schema.get("description", ""), WIDTH, break_on_hyphens=False)
         lines += ["", "| field | type | default | meaning |", "|---|---|---|---|"]
         for name, inner in schema["properties"].items():
-            default = f"`{json.dumps(inner['default'])}`" if inner.get("default", {}) != {} else ""
+            default = f"`{json.dumps(inner['default'])}`" if "default" in inner and "properties" not in inner else ""
             needed = "; required" if name in schema.get("required", ()) else ""
             meaning = inner.get("description", "")
             if "properties" in inner:
