@@ -15,6 +15,8 @@ from trainpoint.errors import IdentityError, UnstorableError
 
 KEY_LIMIT_BYTES: Final = 1024
 """The longest key that S3 takes, in UTF-8 bytes (S3 user guide, "Object key names")."""
+SEGMENT_LIMIT_BYTES: Final = 255
+"""The longest part of a key between slashes that file systems take, and servers that keep objects on them."""
 STORE_MARKER: Final = "trainpoint.json"
 NO_INDEX: Final = "_"
 
@@ -24,7 +26,7 @@ EVERY_SEQUENCE: Final = _MAX
 """As the sequence of a fence: it bars writers of earlier attempts, supersedes nothing (see ``claim.protocol``)."""
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _INDEX = re.compile(r"(?:0|[1-9][0-9]{0,8})(?:\.(?:0|[1-9][0-9]{0,8})){0,7}")
-_UID = re.compile(r"[0-9a-f]{16}")
+_SNAPSHOT = re.compile(r"(0|[1-9][0-9]{0,9})-(0|[1-9][0-9]{0,9})-([0-9a-f]{16})")
 _RAW = re.compile(r"[A-Za-z0-9._-]")
 
 
@@ -109,10 +111,10 @@ class SnapshotId:
     @classmethod
     def parse(cls, text: str) -> SnapshotId:
         """The inverse of ``str``; ValueError if it is not one."""
-        attempt, sequence, uid = text.split("-")
-        if not _UID.fullmatch(uid):
-            raise ValueError(f"{uid!r} is not a uid")
-        return cls(int(attempt), int(sequence), uid)
+        match = _SNAPSHOT.fullmatch(text)
+        if match is None:
+            raise ValueError(f"{text!r} is not <attempt>-<sequence>-<uid>")
+        return cls(int(match[1]), int(match[2]), match[3])
 
 
 # --- keys of a namespace ----------------------------------------------------------------------------------------------
@@ -152,7 +154,7 @@ def log_key(namespace: str, time: datetime, uid: str) -> str:
 # --- keys of a task: manifests ----------------------------------------------------------------------------------------
 
 ManifestSuffix = Literal["json", "tombstone", "pin", "corrupt", "fence"]
-_MANIFEST_KEY = re.compile(r"(\d{10})-(\d{10})-([0-9a-f]{16})\.(json|tombstone|pin|corrupt|fence)")
+_MANIFEST_KEY = re.compile(r"([0-9]{10})-([0-9]{10})-([0-9a-f]{16})\.(json|tombstone|pin|corrupt|fence)")
 
 
 def _descending(number: int) -> str:
@@ -189,7 +191,7 @@ def parse_manifest_key(key: str) -> tuple[SnapshotId, ManifestSuffix] | None:
 
 AttemptSuffix = Literal["intent", "lost", "json", "beat", "loaded", "end"]
 """Of an attempt: wants n; gave n up; won n (the record); is alive; what it loaded and why; how it ended."""
-_ATTEMPT_KEY = re.compile(r"(0|[1-9]\d{0,9})-([0-9a-f]{16})\.(intent|lost|json|beat|loaded|end)")
+_ATTEMPT_KEY = re.compile(r"(0|[1-9][0-9]{0,9})-([0-9a-f]{16})\.(intent|lost|json|beat|loaded|end)")
 
 
 def attempt_key(task: TaskPath, attempt: int, uid: str, suffix: AttemptSuffix = "json") -> str:
@@ -215,7 +217,8 @@ def snapshot_data(task: TaskPath, snapshot: SnapshotId) -> str:
 def file_key(task: TaskPath, snapshot: SnapshotId, path: str) -> str:
     """The object of one whole file; readable with any S3 tool.
 
-    Segments keep letters, digits, ``.``, ``_``, ``-`` and all that is not ASCII; every other byte becomes ``%XX``.
+    Segments keep letters, digits, ``.``, ``_``, ``-`` and what is printable beyond ASCII; of all else every byte
+    becomes ``%XX``, since listings come as XML, which has no way to write some characters.
     Raises UnstorableError for a path whose key would be too long or is no UTF-8.
     """
     try:
@@ -224,8 +227,15 @@ def file_key(task: TaskPath, snapshot: SnapshotId, path: str) -> str:
         raise UnstorableError(
             f"{path!r} cannot be stored: its name is not valid UTF-8", remedy="rename the file"
         ) from None
-    encoded = "/".join("".join(_encode(c) for c in segment) for segment in path.split("/"))
-    key = f"{snapshot_data(task, snapshot)}files/{encoded}"
+    segments = ["".join(_encode(c) for c in segment) for segment in path.split("/")]
+    longest = max(len(segment.encode()) for segment in segments)
+    if longest > SEGMENT_LIMIT_BYTES:
+        raise UnstorableError(
+            f"{path!r} cannot be stored: a name in it would be {longest} bytes long in its key, and stores take "
+            f"{SEGMENT_LIMIT_BYTES} (other characters than letters, digits and '._-' count three times)",
+            remedy="shorten the name",
+        )
+    key = f"{snapshot_data(task, snapshot)}files/{'/'.join(segments)}"
     if len(key.encode()) > KEY_LIMIT_BYTES:
         raise UnstorableError(
             f"{path!r} cannot be stored: its key would be {len(key.encode())} bytes long, and stores take "
@@ -236,7 +246,9 @@ def file_key(task: TaskPath, snapshot: SnapshotId, path: str) -> str:
 
 
 def _encode(char: str) -> str:
-    return char if ord(char) >= 0x80 or _RAW.match(char) else f"%{ord(char):02X}"
+    if _RAW.match(char) or (char >= "\x80" and char.isprintable()):
+        return char
+    return "".join(f"%{byte:02X}" for byte in char.encode())
 
 
 def pack_key(task: TaskPath, snapshot: SnapshotId, rank: int, number: int) -> str:

@@ -7,17 +7,20 @@ The manifest is written last: a checkpoint exists from the moment its manifest d
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from trainpoint.errors import CorruptRecordError, NewerFormatError, UnsafePathError
-from trainpoint.format.digest import JsonObject, seal, unseal
-from trainpoint.format.layout import SnapshotId, TaskPath, data_root
+from trainpoint.format.digest import JsonObject, digest_of, seal, unseal
+from trainpoint.format.layout import KEY_LIMIT_BYTES, SnapshotId, TaskPath, data_root
 
 FORMAT_VERSION: Final = 1
 EXTENT_BYTES: Final = 16 * 1024 * 1024
-"""Files are digested, fetched and verified in extents of this size."""
+"""Files are digested, fetched and verified in extents of at most this size."""
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,22 +150,13 @@ class Manifest:
         try:
             manifest = cls(
                 snapshot=snapshot_from_json(value["snapshot"]),
-                time=str(value["time"]),
-                objects=tuple(StoredObject(str(k), int(n)) for k, n in value["objects"]),
-                files=tuple(
-                    FileEntry(
-                        path=str(f["path"]),
-                        size=int(f["size"]),
-                        mode=int(f["mode"]),
-                        digest=str(f["digest"]),
-                        extents=tuple(Extent(int(o), int(at), int(n), str(d)) for o, at, n, d in f["extents"]),
-                    )
-                    for f in value["files"]
-                ),
-                directories=tuple(DirectoryEntry(str(p), int(m)) for p, m in value["directories"]),
-                links=tuple(LinkEntry(str(p), str(t)) for p, t in value["links"]),
+                time=_text(value["time"]),
+                objects=tuple(StoredObject(_text(k), _count(n)) for k, n in value["objects"]),
+                files=tuple(_file_from_json(f) for f in value["files"]),
+                directories=tuple(DirectoryEntry(_text(p), _mode(m)) for p, m in value["directories"]),
+                links=tuple(LinkEntry(_text(p), _text(t)) for p, t in value["links"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CorruptRecordError(f"{key} is not a manifest: {error}") from None
         manifest._check(key)
         return manifest
@@ -172,15 +166,21 @@ class Manifest:
         for stored in self.objects:
             if not stored.key.startswith(root) or not is_safe_path(stored.key):
                 raise UnsafePathError(f"{key} names the object {stored.key!r}, which lies outside {root}")
+            if len(stored.key.encode()) > KEY_LIMIT_BYTES or _CONTROL.search(stored.key):
+                raise CorruptRecordError(f"{key} names the object {stored.key!r}, which no store can hold")
         for entry in self.files:
             at = 0
             for extent in entry.extents:
-                inside = 0 <= extent.object < len(self.objects) and extent.offset >= 0 and extent.length > 0
-                if not inside or extent.offset + extent.length > self.objects[extent.object].size:
+                if extent.object >= len(self.objects):
+                    raise CorruptRecordError(f"{key}: an extent of {entry.path!r} lies in no object")
+                if extent.offset + extent.length > self.objects[extent.object].size:
                     raise CorruptRecordError(f"{key}: an extent of {entry.path!r} lies outside its object")
                 at += extent.length
             if at != entry.size:
                 raise CorruptRecordError(f"{key}: the extents of {entry.path!r} hold {at} of {entry.size} bytes")
+            parts = [extent.digest for extent in entry.extents] or [digest_of(b"")]
+            if len(parts) == 1 and parts[0] != entry.digest:
+                raise CorruptRecordError(f"{key}: {entry.path!r} has a digest other than that of its only part")
         check_tree(self.files, self.directories, self.links, where=key)
 
 
@@ -246,6 +246,52 @@ def check_tree(
             raise UnsafePathError(f"{where}: the link {link.path!r} points out of the tree, to {link.target!r}")
 
 
+# --- values of JSON: another type is refused, not converted -----------------------------------------------------------
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a number from 0 on")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _mode(value: object) -> int:
+    if _count(value) > 0o777:
+        raise ValueError(f"{value!r} is not the mode of a file")
+    return _count(value)
+
+
+def _digest(value: object) -> str:
+    if not _DIGEST.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} is not a digest")
+    return _text(value)
+
+
+def _file_from_json(value: JsonObject) -> FileEntry:
+    extents = tuple(Extent(_count(o), _count(at), _count(n), _digest(d)) for o, at, n, d in value["extents"])
+    if not all(0 < extent.length <= EXTENT_BYTES for extent in extents):
+        raise ValueError(f"an extent is empty or longer than {EXTENT_BYTES} bytes")
+    return FileEntry(
+        path=_text(value["path"]),
+        size=_count(value["size"]),
+        mode=_mode(value["mode"]),
+        digest=_digest(value["digest"]),
+        extents=extents,
+    )
+
+
 # --- snapshot <-> JSON ------------------------------------------------------------------------------------------------
 
 
@@ -261,11 +307,11 @@ def task_to_json(task: TaskPath) -> JsonObject:
 
 def task_from_json(value: JsonObject) -> TaskPath:
     return TaskPath(
-        workflow=str(value["workflow"]),
-        run=str(value["run"]),
-        task=str(value["task"]),
-        index=str(value["index"]),
-        namespace=str(value["namespace"]),
+        workflow=_text(value["workflow"]),
+        run=_text(value["run"]),
+        task=_text(value["task"]),
+        index=_text(value["index"]),
+        namespace=_text(value["namespace"]),
     )
 
 
@@ -290,19 +336,19 @@ def snapshot_to_json(s: Snapshot) -> JsonObject:
 
 def snapshot_from_json(value: JsonObject) -> Snapshot:
     def number(name: str) -> int | None:
-        return None if value[name] is None else int(value[name])
+        return None if value[name] is None else _count(value[name])
 
     return Snapshot(
         task=task_from_json(value),
-        id=SnapshotId(int(value["attempt"]), int(value["sequence"]), str(value["uid"])),
-        series=str(value["series"]),
+        id=SnapshotId.parse(f"{_count(value['attempt'])}-{_count(value['sequence'])}-{_text(value['uid'])}"),
+        series=_text(value["series"]),
         step=number("step"),
         epoch=number("epoch"),
-        metrics={str(k): str(v) for k, v in value["metrics"].items()},
+        metrics={_text(k): _text(v) for k, v in value["metrics"].items()},
         metadata=dict(value["metadata"]),
-        parents=tuple(str(p) for p in value["parents"]),
-        owner=str(value["owner"]),
-        world_size=int(value["worldSize"]),
-        latest=bool(value["latest"]),
-        created_by={str(k): str(v) for k, v in value["createdBy"].items()},
+        parents=tuple(_text(p) for p in value["parents"]),
+        owner=_text(value["owner"]),
+        world_size=_count(value["worldSize"]),
+        latest=_flag(value["latest"]),
+        created_by={_text(k): _text(v) for k, v in value["createdBy"].items()},
     )
