@@ -87,12 +87,13 @@ def main() -> None:
             if ckpt.should_save(step + 1):
                 with ckpt.stage(step=step + 1, metrics={"loss": loss}) as folder:
                     save_state(folder, model, speed, random)
+                print(f"step {step + 1} of {options.steps}, loss {loss:.4f}", flush=True)
             if ckpt.should_stop:
                 break
 
     accuracy = float((forward(model, x[1400:])[1].argmax(axis=1) == y[1400:]).mean())
     digest = hashlib.sha256(b"".join(model[name].tobytes() for name in sorted(model))).hexdigest()
-    print(f"accuracy {accuracy:.4f}, weights {digest[:16]}", flush=True)
+    print(f"accuracy {accuracy:.4f}, weights {digest}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""The reference pages say what the code does: every record, key suffix and variable, with examples that are real."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import get_args
+
+import pytest
+
+from tests.support.documents import Block, blocks
+from tests.support.repository import ROOT
+from trainpoint.api import names
+from trainpoint.errors import CorruptRecordError
+from trainpoint.format.digest import canonical, unseal
+from trainpoint.format.layout import AttemptSuffix, ManifestSuffix
+from trainpoint.format.manifest import Manifest
+from trainpoint.format.records import (
+    AttemptRecord,
+    EndRecord,
+    IntentRecord,
+    LoadedRecord,
+    RunEndRecord,
+    RunRecord,
+    StoreMarker,
+)
+from trainpoint.format.reference import CheckpointRef
+
+FORMAT = ROOT / "docs" / "reference" / "format.md"
+ENVIRONMENT = ROOT / "docs" / "reference" / "environment.md"
+
+READERS: dict[str, Callable[..., object]] = {
+    "Store": StoreMarker.from_bytes,
+    "Run": RunRecord.from_bytes,
+    "RunEnd": RunEndRecord.from_bytes,
+    "Intent": IntentRecord.from_bytes,
+    "Attempt": AttemptRecord.from_bytes,
+    "Loaded": LoadedRecord.from_bytes,
+    "End": EndRecord.from_bytes,
+    "Manifest": Manifest.from_bytes,
+}
+MARKS = {"Fence", "Tombstone", "Corrupt", "Log"}
+"""Kinds that nobody reads back by field."""
+
+EXAMPLES = [b for b in blocks(FORMAT) if b.language == "json"]
+RECORDS = [b for b in EXAMPLES if "formatVersion" in json.loads(b.text)]
+every_record = pytest.mark.parametrize("block", RECORDS, ids=lambda b: kind_of(b))
+
+
+def kind_of(block: Block) -> str:
+    return str(json.loads(block.text).get("kind", "Manifest"))
+
+
+@every_record
+def test_an_example_of_a_record_is_one_that_a_reader_accepts(block: Block) -> None:
+    data = canonical(json.loads(block.text))
+    kind = kind_of(block)
+    assert kind in MARKS | set(READERS)
+    unseal(data, key="example")
+    record = READERS[kind](data, key="example") if kind in READERS else None
+    # Written again it is the same: the page has every field and no other.
+    assert record is None or record.to_bytes() == data  # type: ignore[attr-defined]
+
+
+@every_record
+def test_an_example_with_a_changed_value_is_refused(block: Block) -> None:
+    changed = json.loads(block.text)
+    changed["formatVersion"] = 2
+    with pytest.raises(CorruptRecordError):
+        unseal(canonical(changed), key="example")
+
+
+def test_every_kind_of_record_has_an_example() -> None:
+    assert {kind_of(b) for b in RECORDS} == MARKS | set(READERS)
+
+
+def test_the_example_of_a_reference_can_be_loaded() -> None:
+    (block,) = [b for b in EXAMPLES if b not in RECORDS]
+    ref = CheckpointRef.from_json(json.loads(block.text))
+    assert ref.to_json() == json.loads(block.text)
+    assert f"`{ref.name}`" in FORMAT.read_text(encoding="utf-8")
+
+
+def test_every_suffix_of_a_key_is_explained() -> None:
+    text = FORMAT.read_text(encoding="utf-8")
+    suffixes = [*get_args(AttemptSuffix), *get_args(ManifestSuffix)]
+    assert len(suffixes) > 8
+    assert not [suffix for suffix in suffixes if not re.search(rf"\.{suffix}\b", text)]
+
+
+def test_every_variable_is_explained() -> None:
+    text = ENVIRONMENT.read_text(encoding="utf-8")
+    variables = [value for name, value in vars(names).items() if name.startswith("ENV_")]
+    assert len(variables) > 8
+    assert not [v for v in variables if f"| `{v}` |" not in text]
+
+
+def test_no_variable_is_explained_that_nothing_reads() -> None:
+    documented = set(re.findall(r"\bTRAINPOINT_[A-Z_]+\b", ENVIRONMENT.read_text(encoding="utf-8")))
+    assert documented == {value for name, value in vars(names).items() if name.startswith("ENV_")}
+    source = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "sdk").rglob("*.py"))
+    aws = set(re.findall(r"\bAWS_[A-Z_0-9]+\b", ENVIRONMENT.read_text(encoding="utf-8")))
+    assert not [v for v in aws if v not in source]
