@@ -1,0 +1,57 @@
+"""``trainpoint``: the verbs, and what every one of them has in common.
+
+A verb's module is imported when the verb is used, so that ``trainpoint --help`` is quick. An error of ours becomes its
+own report on stderr and its own exit code; nobody sees a stack trace for a mistake of theirs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Final
+
+import click
+
+from trainpoint.errors import TrainpointError
+
+VERBS: Final[dict[str, tuple[str, str]]] = {
+    "run": ("trainpoint.cli.run:run", "Run a program; start it again when it fails."),
+    "explain": ("trainpoint.cli.explain:explain", "What an error code means and what to do."),
+}
+"""Verb: where it lies, and its line in ``trainpoint --help``."""
+
+
+class Verbs(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{module}:{name} is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TrainpointError as error:
+            click.echo(error.report(), err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trainpoint", message="trainpoint %(version)s")
+def main() -> None:
+    """Training checkpoints that always resume from something good."""
+
+
+if __name__ == "__main__":
+    main(prog_name="trainpoint")
