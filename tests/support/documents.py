@@ -5,7 +5,8 @@ A page is run from top to bottom in one fresh home directory, so that later exam
 - a ``python`` block after ``<!-- file: NAME -->`` (also ``yaml`` or ``text``) is written to that file; any other
   ``python`` block is run as a script and has to succeed;
 - in a ``console`` block each ``$ command`` is run by bash, and the lines beneath it are compared with what it prints,
-  stdout and stderr together. A command has to succeed, unless the next one is ``echo $?``, which shows its exit code;
+  stdout and stderr together. A command has to succeed, unless the next one is ``echo $?``, which shows its exit code.
+  Variables that a command exports are there for the next;
 - blocks without a language and ``text`` blocks are for reading only.
 
 What is shown and what is printed are compared after the same normalisation, since a page cannot know what differs from
@@ -25,6 +26,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -80,7 +82,7 @@ class Reader:
     """Somebody who tries a page's examples, in a home directory of their own."""
 
     home: Path
-    environ: Mapping[str, str]
+    environ: dict[str, str]
     last_exit: int = 0
 
     @classmethod
@@ -114,9 +116,7 @@ class Reader:
         commands = list(_commands(block.text))
         for number, (command, shown) in enumerate(commands):
             following = commands[number + 1][0] if number + 1 < len(commands) else ""
-            # The subshell sets `$?` to what the command before it left, as in the reader's own shell.
-            code, printed = self._run(["bash", "-c", f"(exit {self.last_exit})\n{command}"])
-            self.last_exit = code
+            code, printed = self._command(command)
             assert code == 0 or following == "echo $?", f"{block.where}: `{command}` ended with {code}\n{printed}"
             same = printed == shown if command == "echo $?" else self._pattern(shown).fullmatch(self._normal(printed))
             assert same, (
@@ -124,11 +124,23 @@ class Reader:
                 f"--- shown ---\n{shown}--- printed ---\n{printed}"
             )
 
+    def _command(self, command: str) -> tuple[int, str]:
+        """One command of the reader's shell, which remembers exported variables and the last exit code."""
+        memory = self.home / ".memory"
+        code, printed = self._run(
+            ["bash", "-c", f"trap 'env -0 > {shlex.quote(str(memory))}' EXIT\n(exit {self.last_exit})\n{command}"]
+        )
+        pairs = (pair.partition("=") for pair in memory.read_text(encoding="utf-8").split("\0") if pair)
+        self.environ = {name: value for name, _, value in pairs if name not in ("_", "SHLVL")}
+        memory.unlink()
+        self.last_exit = code
+        return code, printed
+
     def _run(self, command: list[str]) -> tuple[int, str]:
         done = subprocess.run(
             command,
             cwd=self.home,
-            env=dict(self.environ),
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

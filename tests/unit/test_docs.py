@@ -44,6 +44,7 @@ def page_with(text: str, folder: Path) -> Path:
         "```console\n$ echo run-7f3a90c21e took 2.5 s\nrun-0000000000 took 31 ms\n```\n",
         '```console\n$ echo "see $HOME/x"\nsee /home/me/...\n```\n',
         "```console\n$ false\n$ echo $?\n1\n```\n",
+        "```console\n$ export A=b C='d e'\n$ echo $A $C\nb d e\n```\n",
         "<!-- file: a.txt -->\n```text\nhello\n```\n\n```console\n$ cat a.txt\nhello\n```\n",
         "```python\nprint(1)\n```\n",
     ],
