@@ -1,7 +1,7 @@
 """What a store must do: eight verbs on keys and bytes.
 
-A key is a relative path of UTF-8 segments joined by ``/``; :mod:`trainpoint.format.layout` makes them. What is needed of
-a server is read-after-write and list-after-write; nothing here relies on conditional writes, since half of the S3
+A key is a relative path of UTF-8 segments joined by ``/``; :mod:`trainpoint.format.layout` makes them. What is needed
+of a server is read-after-write and list-after-write; nothing here relies on conditional writes, since half of the S3
 servers ignore them silently.
 """
 
@@ -65,6 +65,10 @@ class Store(Protocol):
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
         """Objects whose key begins with ``prefix`` (which ends with ``/``), in ascending order of the keys' UTF-8
         bytes, starting behind the key ``after``. Lazy: pages of at most 1000 are fetched as they are consumed.
+
+        The order, and ``after``, are promised for keys directly below ``prefix``, which is all that manifests,
+        attempts, runs and the log need. Keys in folders below it all come, once each, but on S3 in the server's own
+        order: SeaweedFS walks folders and gives ``a/b`` before ``a-b``, AWS compares whole keys.
 
         An absent prefix is an empty listing; a missing bucket or refused access is an error.
         """

@@ -15,17 +15,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
-from trainpoint.errors import (
-    BucketNotFoundError,
-    ObjectNotFoundError,
-    ReadOnlyStoreError,
-    StoreError,
-    StoreFullError,
-    StorePermissionError,
-    TrainpointError,
-    UnstorableError,
-)
+from trainpoint.errors import BucketNotFoundError, ObjectNotFoundError, StoreError, TrainpointError, UnstorableError
 from trainpoint.store.base import Buffer, ObjectInfo
+from trainpoint.store.directory_errors import translate
 from trainpoint.store.keys import check_key, check_prefix
 
 TEMPORARY: Final = ".tmp"
@@ -35,8 +27,6 @@ STALE_SECONDS: Final = 24 * 3600
 _RENAME_TRIES: Final = 100
 """How often a put makes its directory anew when deletions of the last other file in it remove it again."""
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR})
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _NO_DIRECTORY_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -336,39 +326,7 @@ class DirectoryStore:
             self._refuse(error, key, writing=False)
 
     def _refuse(self, error: OSError, key: str, *, writing: bool) -> NoReturn:
-        raise _translate(error, key, store=self.url, root=self._root, writing=writing) from None
-
-
-def _translate(error: OSError, key: str, *, store: str, root: str, writing: bool) -> TrainpointError:
-    """What an error of the operating system means for an object of the store."""
-    what = f"{'write' if writing else 'read'} {key or 'the directory'} in {store}"
-    number = error.errno or 0
-    said = f"{os.strerror(number)} ({errno.errorcode.get(number, number)})"
-    match number:
-        case _ if number in _FULL:
-            return StoreFullError(
-                f"no room to {what}: {said}", remedy=f"free space on the file system of {root}, or raise the quota"
-            )
-        case _ if number in _REFUSED and writing:
-            return ReadOnlyStoreError(
-                f"cannot {what}: {said}",
-                remedy=f"make {root} writable for this user, or choose another store (TRAINPOINT_STORE)",
-            )
-        case _ if number in _REFUSED:
-            return StorePermissionError(f"cannot {what}: {said}", remedy=f"make {root} readable for this user")
-        case errno.ENAMETOOLONG:
-            return UnstorableError(
-                f"{key!r} cannot be stored in {store}: {said}",
-                remedy="shorten the path; most file systems take 255 bytes for one name",
-            )
-        case errno.ENOTDIR | errno.EISDIR | errno.EEXIST:
-            return UnstorableError(
-                f"{key!r} cannot be stored in {store}: {said}", remedy="a file and a folder would have the same name"
-            )
-        case errno.ENOENT:
-            return BucketNotFoundError(f"cannot {what}: {said}", remedy=f"{root} was removed; create it again")
-        case _:
-            return StoreError(f"cannot {what}: {said}", remedy=f"look at the file system of {root}")
+        raise translate(error, key, store=self.url, root=self._root, writing=writing) from None
 
 
 def _listed_name(entry: os.DirEntry[str]) -> str:
