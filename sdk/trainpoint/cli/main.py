@@ -15,6 +15,10 @@ from trainpoint.errors import TrainpointError
 
 VERBS: Final[dict[str, tuple[str, str]]] = {
     "run": ("trainpoint.cli.run:run", "Run a program; start it again when it fails."),
+    "list": ("trainpoint.cli.show:list_", "Checkpoints, newest first."),
+    "show": ("trainpoint.cli.show:show", "One checkpoint, with its files."),
+    "why": ("trainpoint.cli.why:why", "What a run's attempts started from, and why."),
+    "rm": ("trainpoint.cli.show:rm", "Delete checkpoints for good."),
     "explain": ("trainpoint.cli.explain:explain", "What an error code means and what to do."),
 }
 """Verb: where it lies, and its line in ``trainpoint --help``."""

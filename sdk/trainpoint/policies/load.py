@@ -64,7 +64,7 @@ def resolve_policy(
         (setting or UNSET, setting_source),
     ]
     value, source = next(
-        ((v, s) for v, s in sources if v is not UNSET), (DEFAULT_LOAD_POLICY, "the default, since nothing sets it")
+        ((v, s) for v, s in sources if v is not UNSET), (DEFAULT_LOAD_POLICY, "the default (argument, environment and policy not set)")
     )
     policy = _parse(value, source)
     permitted = {str(name).lower() for name in allowed}

@@ -1,0 +1,107 @@
+"""list, show, why and rm, as people and programs use them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from trainpoint import Checkpoint
+from trainpoint.cli.main import main
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("TRAINPOINT_STORE", f"{tmp_path}/store")
+    monkeypatch.setenv("NO_COLOR", "1")
+    for run, steps in (("old", (1, 2)), ("new", (3, 4))):
+        with Checkpoint(workflow="mnist", run=run, store=f"{tmp_path}/store", load_policy="eager") as ckpt:
+            for step in steps:
+                (ckpt.path / "weights.bin").write_bytes(bytes(step * 1000))
+                ckpt.save(step=step, metrics={"loss": 1 / step})
+    return f"{tmp_path}/store"
+
+
+def trainpoint(*arguments: str) -> Result:
+    return CliRunner().invoke(main, list(arguments))
+
+
+def names(*scope: str) -> list[str]:
+    return [row["name"] for row in json.loads(trainpoint("list", *scope, "-o", "json").stdout)]
+
+
+def test_list_shows_the_newest_run_first_and_scopes_narrow_it(url: str) -> None:
+    lines = trainpoint("list").stdout.splitlines()
+    assert lines[0].split() == ["RUN", "TASK", "ATTEMPT", "STEP", "METRIC", "SIZE", "STATUS", "AGE", "NAME"]
+    assert [line.split()[0] + line.split()[3] for line in lines[1:]] == ["new4", "new3", "old2", "old1"]
+    assert "loss=0.25" in lines[1]
+    assert len(names("old")) == len(names("mnist/old")) == len(names("mnist/old/main")) == 2
+    limited = trainpoint("list", "-n", "1")
+    assert len(limited.stdout.splitlines()) == 2
+    assert "and more" in limited.stderr
+
+
+def test_list_as_json_holds_references_that_load_takes(url: str) -> None:
+    row = json.loads(trainpoint("list", "-o", "json").stdout)[0]
+    with Checkpoint(store=url) as reader:
+        assert reader.load(row["ref"]).step == row["step"] == 4
+
+
+def test_show_lists_the_files_and_what_was_loaded_before(url: str) -> None:
+    name = names("new")[0]
+    text = trainpoint("show", name).stdout
+    assert "weights.bin" in text
+    assert "3.9Ki" in text
+    assert f"loaded before {names('old')[0]}" in text
+    contents = json.loads(trainpoint("show", name, "-o", "json").stdout)["contents"]
+    assert [f["path"] for f in contents] == ["weights.bin"]
+    assert len(contents[0]["digest"]) == 64
+
+
+def test_why_tells_each_attempt_and_what_would_come_next(url: str) -> None:
+    with Checkpoint(workflow="mnist", run="new", store=url):
+        pass
+    text = trainpoint("why").stdout
+    assert "run new, task main    now: attempt 1, completed" in text
+    assert f"loaded   {names('old')[0]} (step 2): newest of run old" in text
+    assert "policy   eager, from the argument load_policy" in text
+    assert f"if it started now: would load {names('new')[0]} (step 4)" in text
+    told = json.loads(trainpoint("why", "mnist/new", "-o", "json").stdout)[0]
+    assert [a["fromStep"] for a in told["attempts"]] == [2, 4]
+    assert [a["reason"] for a in told["attempts"]] == ["NewestOfEarlierRun", "Newest"]
+
+
+def test_rm_asks_deletes_bytes_and_can_be_repeated(url: str) -> None:
+    newest, before = names("new")
+    refused = trainpoint("rm", newest)
+    assert refused.exit_code == 2
+    assert "--yes" in refused.stderr
+    done = trainpoint("rm", "--yes", newest)
+    assert done.exit_code == 0
+    assert f"newest of mnist/new/main is now {before} (step 3)" in done.stdout
+    assert names("new") == [before]
+    data = [path for path in Path(url).rglob("*") if path.is_file() and "/data/" in str(path) and "/new/" in str(path)]
+    assert len(data) == 1
+    again = trainpoint("rm", "--yes", newest)
+    assert again.exit_code == 0
+    gone = trainpoint("show", newest)
+    assert gone.exit_code == 1
+    assert "TP122" in gone.stderr
+    log = [path for path in Path(url).rglob("log/*.json")]
+    assert len(log) == 4 + 2
+
+
+def test_a_name_that_is_not_there_is_an_error_with_a_way_on(url: str) -> None:
+    for arguments in (["show", "nothing"], ["list", "nothing"], ["why", "nothing"], ["list", "mnist/none"]):
+        done = trainpoint(*arguments)
+        assert done.exit_code == 1, arguments
+        assert "TP104" in done.stderr
+        assert "trainpoint list" in done.stderr
+
+
+def test_an_empty_store_says_so(tmp_path: Path) -> None:
+    assert "no checkpoints in" in trainpoint("list", "--store", f"{tmp_path}/none").stdout
+    assert json.loads(trainpoint("list", "--store", f"{tmp_path}/none", "-o", "json").stdout) == []
+    assert "there are no runs" in trainpoint("why", "--store", f"{tmp_path}/none").stderr
