@@ -6,10 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 
 from tests.support.repository import ROOT, project_files
 
@@ -113,6 +117,38 @@ def test_pythons_own_operator_module_stays_reachable_from_the_root() -> None:
 @pytest.mark.parametrize("package", ["sdk/trainpoint", "operator/trainpoint_operator"])
 def test_a_package_says_that_it_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
+    """Names of the files in the wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    (path,) = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(path) as archive:
+        return frozenset(archive.namelist())
+
+
+def test_the_wheel_holds_every_source_file_of_both_packages(wheel: frozenset[str]) -> None:
+    folders = (ROOT / "sdk", ROOT / "operator")
+    tracked = {p.relative_to(f).as_posix() for p in project_files() for f in folders if p.is_relative_to(f)}
+    assert {"trainpoint/py.typed", "trainpoint_operator/py.typed", "trainpoint/errors.py"} <= tracked
+    assert any(re.fullmatch(r"trainpoint/api/schema/\w+\.json", name) for name in tracked)
+    packaged = {name for name in wheel if ".dist-info/" not in name}
+    assert packaged == tracked
+
+
+def test_the_wheel_has_the_licence_and_the_command(wheel: frozenset[str]) -> None:
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel)
+    assert any(name.endswith(".dist-info/entry_points.txt") for name in wheel)
+
+
+def test_the_sdist_holds_what_it_takes_to_test_it(tmp_path: Path) -> None:
+    (path,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    tracked = {p.relative_to(ROOT).as_posix() for p in project_files()}
+    assert tracked - names <= {".gitignore"}
+    assert names - tracked == {"PKG-INFO"}
 
 
 def test_continuous_integration_runs_what_a_person_runs() -> None:
