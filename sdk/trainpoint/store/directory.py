@@ -162,8 +162,9 @@ class DirectoryStore:
         A directory sorts as if its name ended with a slash: ``a-b`` comes before ``a/b``. (Comparing text by code
         points is comparing its UTF-8 bytes.)
         """
+        path = self._inside(os.path.join(self._root, prefix))
         try:
-            with os.scandir(self._inside(os.path.join(self._root, prefix))) as entries:
+            with os.scandir(path) as entries:
                 found = [name for entry in entries if (name := _listed_name(entry))]
         except OSError as error:
             if error.errno not in _ABSENT:

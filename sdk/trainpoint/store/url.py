@@ -24,7 +24,12 @@ _FORMS: Final = (
 
 
 def open_store(
-    url: str, *, environ: Mapping[str, str], clock: Clock | None = None, chance: Chance | None = None
+    url: str,
+    *,
+    environ: Mapping[str, str],
+    deadline: float | None = None,
+    clock: Clock | None = None,
+    chance: Chance | None = None,
 ) -> Store:
     """The store that ``url`` names. Makes no request and no directory: the first verb does.
 
@@ -32,6 +37,7 @@ def open_store(
         url: ``s3://bucket/prefix``, ``file:///path``, a path (relative ones from the working directory, ``~`` from
             ``HOME``), or ``memory://name``, which is the same store for the same name within a process.
         environ: where ``HOME`` and, for S3, endpoint, region, keys and certificate authority (``AWS_*``) are read.
+        deadline: seconds that one verb may take with its retries; only S3 has such a thing, with a default of its own.
         clock: for deadlines and retries; the machine's own by default.
         chance: for jitter and temporary names; the machine's own by default.
     Raises:
@@ -44,9 +50,10 @@ def open_store(
         case "s3":
             bucket, prefix = _bucket_and_prefix(rest)
             # Only here, so that a directory works where obstore cannot be loaded.
-            from trainpoint.store.s3 import S3Store
+            from trainpoint.store.s3 import DEADLINE_SECONDS, S3Store
 
-            return S3Store(bucket, prefix, environ=environ, clock=clock, chance=chance)
+            patience = DEADLINE_SECONDS if deadline is None else deadline
+            return S3Store(bucket, prefix, environ=environ, deadline=patience, clock=clock, chance=chance)
         case "memory":
             from trainpoint.store.memory import MemoryStore
 
