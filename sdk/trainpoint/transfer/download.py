@@ -170,12 +170,15 @@ class _Receiver:
 
     def prepare(self) -> None:
         """Make the directories, the empty files, and those that several workers write to."""
+        paths = [*(self._files[n].path for n in self._selection.files), *(k.path for k in self._selection.links)]
         folders = {folder.path for folder in self._selection.directories}
-        for path in [*(self._files[n].path for n in self._selection.files), *(k.path for k in self._selection.links)]:
-            if (parent := posixpath.dirname(path)) and parent not in folders:
-                folders.update((parent, *parents(parent)))
-        for folder in sorted(folders):
-            os.makedirs(self._path(folder), 0o777, exist_ok=True)
+        for path in [*paths, *folders]:
+            parent = posixpath.dirname(path)
+            while parent and parent not in folders:
+                folders.add(parent)
+                parent = posixpath.dirname(parent)
+        for folder in sorted(folders):  # a directory sorts before what lies in it
+            os.mkdir(self._path(folder))
         for number in self._selection.files:
             entry = self._files[number]
             if len(entry.extents) != 1:
