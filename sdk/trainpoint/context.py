@@ -15,6 +15,9 @@ from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, 
 from trainpoint.policies.settings import PolicySettings, from_json
 from trainpoint.store.url import open_store
 
+FIRST_CONTACT_SECONDS = 30.0
+"""How long a start goes on trying to reach its store."""
+
 
 @dataclass(frozen=True, slots=True)
 class Context:
@@ -28,6 +31,26 @@ class Context:
     clock: Clock
     chance: Chance
     environ: Mapping[str, str]
+    store_url: str
+
+    def first_contact(self) -> None:
+        """Ask the store for its marker, and make it if this process may write and there is none.
+
+        With less patience than later: a wrong address should be told before the first training step, and a server that
+        is away for longer is left to the next start of the job.
+
+        Raises:
+            StoreError: it cannot be reached or used; NewerFormatError: a newer trainpoint wrote it.
+        """
+        impatient = open_store(
+            self.store_url,
+            environ=self.environ,
+            deadline=FIRST_CONTACT_SECONDS,
+            clock=self.clock,
+            chance=self.chance,
+        )
+        catalog = BucketCatalog(impatient, clock=self.clock, chance=self.chance)
+        catalog.check_marker(create=self.identity is not None)
 
     @property
     def namespace(self) -> str:
@@ -66,7 +89,7 @@ def open_context(
     url = store or environ.get(ENV_STORE) or DEFAULT_STORE
     opened = open_store(url, environ=environ, clock=clock, chance=chance)
     catalog = BucketCatalog(opened, clock=clock, chance=chance)
-    return Context(identity, settings, decision, catalog, clock, chance, environ)
+    return Context(identity, settings, decision, catalog, clock, chance, environ, url)
 
 
 def _settings(environ: Mapping[str, str]) -> PolicySettings:

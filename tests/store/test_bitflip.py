@@ -54,7 +54,7 @@ def test_a_flipped_bit_in_the_newest_checkpoint_loads_the_one_before_and_why_say
         assert latest.step == 2, "nothing chooses it again"
         assert [info.status for info in ckpt.list(all=True)][-2:] == ["Committed", "Committed"]
         if part != "manifests/":
-            with pytest.raises(CorruptCheckpointError, match="is corrupt|differs|part"):
+            with pytest.raises(CorruptCheckpointError, match="differs"):
                 ckpt.load(ckpt.list(all=True)[0])
 
 

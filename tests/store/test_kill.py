@@ -86,7 +86,7 @@ def test_killed_at_any_moment_30_times_it_ends_as_if_undisturbed(
     last = place.run("train.py", **env)
     assert last.returncode == 0, f"seed {seed}: {last.stderr}"
     assert result.read_text() == (tmp_path / "calm.result").read_text(), f"seed {seed}"
-    print(f"seed {seed}: {kills} kills, {finished + 1} trainings finished, {len(checked)} checkpoints verified")
+    assert len(checked) > KILLS // 2, f"seed {seed}: hardly anything was saved, so hardly anything was tested"
 
 
 def test_a_killed_process_leaves_no_temporary_directory_behind_its_successor(place: Place, tmp_path: Path) -> None:
@@ -102,3 +102,17 @@ def test_a_killed_process_leaves_no_temporary_directory_behind_its_successor(pla
     done = place.run("train.py", **{**env, "STEPS": "4"})
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_the_next_attempt_removes_what_a_killed_one_had_half_uploaded(place: Place, tmp_path: Path) -> None:
+    env = program(tmp_path, "halves")
+    assert place.run("train.py", **{**env, "STEPS": "4"}).returncode == 0
+    store, catalog = place.store(), place.catalog()
+    (task,) = catalog.tasks("_", "train", "halves")
+    whole = {info.key for info in store.list(task.data)}
+    half = f"{task.data}0-99-{'ab' * 8}/files/weights.bin"
+    store.put(half, b"half of it")
+    assert place.run("train.py", **{**env, "STEPS": "200"}).returncode == 0
+    keys = {info.key for info in store.list(task.data)}
+    assert half not in keys
+    assert whole <= keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -14,6 +15,7 @@ from trainpoint.errors import (
     CheckpointNotFoundError,
     CorruptRecordError,
     ObjectNotFoundError,
+    StoreError,
 )
 from trainpoint.format.layout import (
     NO_INDEX,
@@ -53,6 +55,13 @@ def manifest(store: Store, task: TaskPath, snapshot: SnapshotId) -> Manifest:
             f"{key} is the manifest of another checkpoint: {found.snapshot.task} {found.snapshot.id}"
         )
     return found
+
+
+def _snapshot_id(name: str) -> SnapshotId | None:
+    try:
+        return SnapshotId.parse(name)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +209,30 @@ class BucketCatalog:
             self.store.delete(manifest_key(task, snapshot, suffix))
         self._log("Delete", task, snapshot)
         return len(doomed)
+
+    # --- what came to nothing -----------------------------------------------------------------------------------------
+
+    def discard_data(self, task: TaskPath, snapshot: SnapshotId) -> None:
+        """Remove the data of a save that failed, as far as the store lets us. It has no manifest: nobody misses it."""
+        with suppress(StoreError):
+            for info in list(self.store.list(snapshot_data(task, snapshot))):
+                self.store.delete(info.key)
+
+    def sweep_orphans(self, task: TaskPath, *, attempt: int) -> int:
+        """Remove data that earlier attempts, killed in mid-save, left without a manifest. Call after the claim.
+
+        The data is listed first and the manifests afterwards, so that whatever was committed before the claim is seen.
+        What an overtaken writer commits later is superseded anyway, and it is told so.
+
+        Returns:
+            How many saves were removed.
+        """
+        with_data = [parsed for name in self.store.children(task.data) if (parsed := _snapshot_id(name)) is not None]
+        committed = {entry.id for entry in self.entries(task) if entry.committed}
+        orphans = [found for found in with_data if found.attempt < attempt and found not in committed]
+        for orphan in orphans:
+            self.discard_data(task, orphan)
+        return len(orphans)
 
     def _log(self, action: Literal["Commit", "Delete"], task: TaskPath, snapshot: SnapshotId) -> None:
         now = self.clock.now()

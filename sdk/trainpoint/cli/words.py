@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,9 +24,9 @@ def store_option(command: _Command) -> _Command:
 
 def open_catalog(store: str | None) -> BucketCatalog:
     """What is in a store, for reading and deleting; refuses a store of a newer format."""
-    catalog = open_context(store=store).catalog
-    catalog.check_marker(create=False)
-    return catalog
+    context = replace(open_context(store=store), identity=None)
+    context.first_contact()
+    return context.catalog
 
 
 def quantity(count: int) -> str:

@@ -133,7 +133,7 @@ class Checkpoint:
         *,
         listen: bool,
     ) -> None:
-        self._context.catalog.check_marker(create=identity is not None)
+        self._context.first_contact()
         if identity is None:
             signals.register(self, listen=False)
             return

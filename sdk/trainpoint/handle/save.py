@@ -11,7 +11,13 @@ from pathlib import Path
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.store import Claim
 from trainpoint.clock import Chance, Clock, rfc3339
-from trainpoint.errors import SaveFailedError, SupersededError, TrainpointError
+from trainpoint.errors import (
+    SaveFailedError,
+    StoreTimeoutError,
+    StoreUnreachableError,
+    SupersededError,
+    TrainpointError,
+)
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.format.reference import CheckpointRef
@@ -145,15 +151,21 @@ class Saver:
     def _save(self, request: SaveRequest) -> None:
         begun = self._clock.monotonic()
         task, snapshot = request.snapshot.task, request.snapshot.id
-        uploaded = upload(
-            self._catalog.store,
-            task,
-            snapshot,
-            scan(request.source),
-            deadline_seconds=self._deadline_seconds,
-            clock=self._clock,
-            chance=self._chance,
-        )
+        try:
+            uploaded = upload(
+                self._catalog.store,
+                task,
+                snapshot,
+                scan(request.source),
+                deadline_seconds=self._deadline_seconds,
+                clock=self._clock,
+                chance=self._chance,
+            )
+        except (StoreUnreachableError, StoreTimeoutError):
+            raise  # who is away cannot delete either; the next attempt sweeps
+        except BaseException:
+            self._catalog.discard_data(task, snapshot)  # a full disk, above all, must not stay full of halves
+            raise
         manifest = Manifest(
             snapshot=request.snapshot,
             time=rfc3339(self._clock.now()),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import struct
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -161,8 +163,17 @@ class Writer:
         self.resumed = resumed
         if resumed.manifest is not None:
             self.note_loaded(resumed.manifest)
+        if self.claim.attempt > 0:
+            threading.Thread(target=self._sweep, name="trainpoint-sweep", daemon=True).start()
         self._last_saved_at = self._context.clock.monotonic()
         return resumed
+
+    def _sweep(self) -> None:
+        """Behind training: what earlier attempts had uploaded of saves that they never finished."""
+        with suppress(TrainpointError):  # a writer without the right to delete leaves that to others
+            swept = self._context.catalog.sweep_orphans(self.identity.task, attempt=self.claim.attempt)
+            if swept:
+                narrate.logger.info("removed the data of %d saves that earlier attempts did not finish", swept)
 
     def note_loaded(self, found: Manifest) -> None:
         """Later checkpoints have this one as a parent; steps are counted on from it."""

@@ -89,7 +89,7 @@ def test_rm_asks_deletes_bytes_and_can_be_repeated(url: str) -> None:
     gone = trainpoint("show", newest)
     assert gone.exit_code == 1
     assert "TP122" in gone.stderr
-    log = [path for path in Path(url).rglob("log/*.json")]
+    log = list(Path(url).rglob("log/*.json"))
     assert len(log) == 4 + 2
 
 

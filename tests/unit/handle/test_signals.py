@@ -60,7 +60,7 @@ def test_a_forked_worker_dies_of_its_sigterm_and_nothing_hangs(place: Place) -> 
 def test_a_handler_that_was_there_before_is_called_too(place: Place) -> None:
     process, lines, err = terminate(place, "chain")
     assert process.returncode == 143, err
-    assert lines.count("chained") == 1
+    assert "\n".join(lines).count("chained") == 1
 
 
 def test_an_ignored_sigterm_stays_ignored(place: Place) -> None:
