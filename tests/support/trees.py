@@ -79,10 +79,13 @@ def read(root: Path) -> dict[str, Entry]:
     return found
 
 
+_BLOCK = bytes((i * 131 + i // 251 * 7) % 256 for i in range(65521))
+
+
 def pattern(size: int, seed: int = 0) -> bytes:
     """``size`` bytes without a short period, the same for the same seed."""
-    block = bytes((i * 131 + i // 251 * 7 + seed * 29) % 256 for i in range(65521))
-    return (block * (size // len(block) + 1))[:size]
+    begin = seed * 379 % len(_BLOCK)
+    return (_BLOCK * ((begin + size) // len(_BLOCK) + 1))[begin : begin + size]
 
 
 def saved(store: Store, source: Path) -> Manifest:
