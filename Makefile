@@ -53,6 +53,7 @@ check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(BIN)/mypy
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/errors_reference.py --check
+	$(BIN)/python tools/cli_reference.py --check
 
 unit: $(READY) ## rung: no server, no network
 	$(RUNG) unit
@@ -78,9 +79,10 @@ bench: $(READY) ## figures: import time, save and load of 1 GiB
 
 # --- keep it -----------------------------------------------------------------------------------------------------------
 
-generate: $(READY) ## write what is generated: types from crds/, the error reference
+generate: $(READY) ## write what is generated: types from crds/, the references of errors and command line
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/errors_reference.py
+	$(BIN)/python tools/cli_reference.py
 
 UV_COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV)

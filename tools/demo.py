@@ -35,20 +35,10 @@ from tools.s3server import S3Server, ServerError  # noqa: E402
 
 BIN = Path(sys.executable).parent
 SCRIPT = "examples/digits.py"
-EARLIEST_SECONDS, LATEST_SECONDS = 2.0, 9.0
-"""When after its start a training is killed: not before its first save, so that every attempt makes progress."""
+EARLIEST_SECONDS = 2.0
+"""A training is killed so long after its start at the earliest: after its first save, so that it makes progress."""
 LAST_SECONDS = 5.0
 """No kill any more when so little is left to do."""
-POLICY = """\
-apiVersion: trainpoint.dev/v1alpha1
-kind: CheckpointPolicy
-metadata:
-  name: demo
-spec:
-  retry:
-    limit: 5
-    backoff: {base: 1s, max: 1s}
-"""
 
 BEGINS = re.compile(r"process (\d+) begins at step (\d+) of \d+")
 RUN = re.compile(r"trainpoint +run (\S+) ")
@@ -96,12 +86,13 @@ class Training:
 
     def stop(self) -> None:
         """End it: in order first, then not. Nothing of it is alive afterwards."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(10)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        # First as a preemption, which makes it save and end; then as Ctrl-C, which kills the program at once.
+        for number, seconds in ((signal.SIGTERM, 10), (signal.SIGINT, 5)):
+            if self.process.poll() is None:
+                self.process.send_signal(number)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(seconds)
+        self.process.kill()
         self.process.wait()
 
 
@@ -129,6 +120,14 @@ def training(
         started.stop()
 
 
+def next_kill(now: float, left_seconds: float, kills: int, chance: random.Random) -> float | None:
+    """When to kill next: at random, and so that all ``kills`` fit into what is left; None for no more."""
+    if kills < 1 or left_seconds < EARLIEST_SECONDS:
+        return None
+    latest = min(2 * left_seconds / (kills + 1), left_seconds - EARLIEST_SECONDS * (kills - 1))
+    return now + chance.uniform(EARLIEST_SECONDS, max(EARLIEST_SECONDS, latest))
+
+
 def watch(run: Training, show: Display, options: Options, chance: random.Random, kills: int) -> None:
     """Follow a training to its end, and kill it ``kills`` times on the way, each time at a moment drawn anew."""
     kill_at: float | None = None
@@ -148,11 +147,11 @@ def watch(run: Training, show: Display, options: Options, chance: random.Random,
             break
         if begins := BEGINS.fullmatch(line):
             run.pid, run.step = int(begins[1]), int(begins[2])
-            if len(run.killed_after) < kills:
-                kill_at = time.monotonic() + chance.uniform(EARLIEST_SECONDS, LATEST_SECONDS)
+            left_to_do = (options.steps - run.step) * options.pause - LAST_SECONDS
+            kill_at = next_kill(time.monotonic(), left_to_do, kills - len(run.killed_after), chance)
         elif step := STEP.fullmatch(line):
             run.step = int(step[1])
-            note = f"loss {step[2]}" + (f", kill {len(run.killed_after)} of {kills}" if kills else "")
+            note = f"loss {step[2]}" + (f", killed {len(run.killed_after)} of {kills} times" if kills else "")
             show.progress(run.step, options.steps, note)
         elif result := RESULT.fullmatch(line):
             run.accuracy, run.weights = result[1], result[2]
@@ -189,8 +188,6 @@ def shortened(table: str, rows: int) -> str:
 def play(show: Display, options: Options, folder: Path) -> bool:
     """The whole demo, in ``folder``; whether both trainings ended with the same weights."""
     chance = random.Random(options.seed)
-    policy = folder / "policy.yaml"
-    policy.write_text(POLICY, encoding="utf-8")
     (folder / "tmp").mkdir()
     show.heading("1. A real S3 server")
     with S3Server(folder / "s3", buckets=["demo"]) as server:
@@ -211,8 +208,7 @@ def play(show: Display, options: Options, folder: Path) -> bool:
         show.say(f"accuracy {calm.accuracy}, weights {calm.weights[:16]}…")
 
         show.heading(f"3. The same training, killed {options.kills} times at random moments (seed {options.seed})")
-        arguments = ["--policy", str(policy)]
-        with training("disturbed", environ, arguments, options.steps, options.pause) as wild:
+        with training("disturbed", environ, ["--retries", "3"], options.steps, options.pause) as wild:
             watch(wild, show, options, chance, kills=options.kills)
         show.say(f"accuracy {wild.accuracy}, weights {wild.weights[:16]}…")
 
@@ -220,8 +216,8 @@ def play(show: Display, options: Options, folder: Path) -> bool:
         show.command(f"trainpoint why {wild.run}", command(environ, "why", wild.run))
         show.command(f"trainpoint list {wild.run}", shortened(command(environ, "list", wild.run), rows=8))
         show.heading("5. The result")
-        show.say(f"undisturbed              accuracy {calm.accuracy}  weights {calm.weights}")
-        show.say(f"killed {len(wild.killed_after)} times           accuracy {wild.accuracy}  weights {wild.weights}")
+        for name, run in (("undisturbed", calm), (f"killed {len(wild.killed_after)} times", wild)):
+            show.say(f"{name:<15} accuracy {run.accuracy}, weights {run.weights}")
     if len(wild.killed_after) < options.kills:
         raise DemoError(
             f"only {len(wild.killed_after)} of {options.kills} kills happened; try: --steps {2 * options.steps}"

@@ -75,6 +75,7 @@ class RichDisplay:
             TimeElapsedColumn(),
             console=self._console,
             transient=True,
+            refresh_per_second=4,
         )
         self._task = self._bar.add_task("starting", total=1, visible=False)
 
@@ -93,7 +94,7 @@ class RichDisplay:
         self._bar.update(self._task, completed=step, total=total, description=note, visible=True)
 
     def no_progress(self) -> None:
-        self._bar.update(self._task, visible=False)
+        self._bar.reset(self._task, visible=False)
 
     @contextmanager
     def running(self) -> Iterator[None]:

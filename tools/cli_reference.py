@@ -1,0 +1,84 @@
+"""Write docs/reference/cli.md from the commands themselves (``--check``: say whether it is current)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from trainpoint.cli.main import main as trainpoint
+
+TARGET = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
+
+HEAD = """\
+# Command line
+
+<!-- Written by tools/cli_reference.py from sdk/trainpoint/cli/; change it there and run `make generate`. -->
+
+Which store is meant comes from `--store`, else [`TRAINPOINT_STORE`](environment.md), else it is `~/.trainpoint`. Tables
+are for people; `-o json` is for programs. Exit codes: 0, or that of the [error](errors.md); 2 for a wrong command line;
+`trainpoint run` ends with the exit code of the last process it started.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    parent = click.Context(trainpoint, info_name="trainpoint")
+    sections = [HEAD]
+    for name in trainpoint.list_commands(parent):
+        command = trainpoint.get_command(parent, name)
+        if command is not None and not command.hidden:
+            sections.append(section(command, click.Context(command, info_name=name, parent=parent)))
+    return "\n".join(sections)
+
+
+def section(command: click.Command, context: click.Context) -> str:
+    """One verb: how it is written, what it does, its options."""
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    lines = [f"## {context.command_path}", "", "```text", usage, "```", "", *paragraphs(command.help or ""), ""]
+    rows = [row for parameter in command.params if (row := option_row(parameter))]
+    if rows:
+        lines += ["| option | meaning |", "|---|---|", *rows, ""]
+    return "\n".join(lines)
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    r"""A help text as Markdown: what click leaves as it is (``\b``) becomes a block for reading."""
+    for number, paragraph in enumerate(inspect.cleandoc(text).split("\n\n")):
+        if number:
+            yield ""
+        if paragraph.startswith("\b\n"):
+            yield from ["```text", *paragraph.removeprefix("\b\n").splitlines(), "```"]
+        else:
+            yield from re.sub(r"``", "`", paragraph).splitlines()
+
+
+def option_row(parameter: click.Parameter) -> str:
+    """A row of the table of options; empty for an argument, which the usage shows."""
+    if not isinstance(parameter, click.Option) or parameter.hidden:
+        return ""
+    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+    if not parameter.is_flag:
+        choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
+        value = "\\|".join(map(str, choices)) or (parameter.metavar or parameter.type.name.upper().removesuffix(" RANGE"))
+        names += f" {value}"
+    return f"| {names} | {' '.join((parameter.help or '').split())} |"
+
+
+def main(arguments: list[str]) -> int:
+    text = reference()
+    if "--check" not in arguments:
+        TARGET.write_text(text, encoding="utf-8")
+        return 0
+    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
+        return 0
+    print(f"{TARGET.relative_to(TARGET.parents[2])} is not what the commands say; run: make generate")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
