@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
-import posixpath
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
@@ -52,23 +52,37 @@ def resolve(manifest: Manifest, path: str) -> int:
     """Position of the file that ``path`` leads to; InvalidArgumentError if it leads to none."""
     files = {file.path: number for number, file in enumerate(manifest.files)}
     links = {link.path: link.target for link in manifest.links}
-    left = _LINKS
-    todo = [segment for segment in reversed(path.split("/")) if segment]
-    at = ""
-    while todo and left:
-        segment = todo.pop()
-        at = posixpath.normpath(posixpath.join(at, segment)).removeprefix(".")
-        if at in links:
-            todo += [s for s in reversed(links[at].split("/")) if s]
-            at = posixpath.dirname(at)
-            left -= 1
-    if todo or at not in files:
+    found = _walk(path, links)
+    if found not in files:
         raise InvalidArgumentError(
             f"there is no file {path!r} in checkpoint {manifest.snapshot.task} {manifest.snapshot.id}; "
             f"its files are {named(sorted(files)) or 'none'}",
             remedy="list them with files(ref)",
         )
-    return files[at]
+    return files[found]
+
+
+def _walk(path: str, links: Mapping[str, str]) -> str:
+    """Where ``path`` leads in a tree with ``links``; empty where it leads out, to the root, or round in a circle."""
+    at: list[str] = []
+    followed = 0
+    todo = path.split("/")[::-1]
+    while todo:
+        segment = todo.pop()
+        if segment == ".." and at:
+            at.pop()
+        elif segment == ".." or (not segment and not at):  # above the root; absolute
+            return ""
+        elif segment not in ("", "."):
+            at.append(segment)
+        target = links.get("/".join(at))
+        if target is not None:
+            followed += 1
+            if followed > _LINKS:
+                return ""
+            at.pop()
+            todo += [s for s in target.split("/")[::-1] if s]
+    return "/".join(at)
 
 
 class _VerifiedFile(io.RawIOBase):

@@ -115,7 +115,7 @@ class _Sender:
 
     def _send(self, number: int) -> None:
         planned = self._planned[number]
-        if planned.size <= BUFFERED_BYTES:
+        if planned.size <= BUFFERED_BYTES or len(planned.members) > 1:
             data = self._read(number)
             self._persistence.attempt(lambda: self._store.put(planned.key, data))
         else:
