@@ -108,9 +108,7 @@ def test_any_seeks_and_reads_give_what_a_file_gives(
             assert stream.tell() == reference.tell()
 
 
-@pytest.mark.parametrize(
-    "path", ["d/to-large", "latest/to-large", "twice", "./large", "d/../large", "d//to-large"]
-)
+@pytest.mark.parametrize("path", ["d/to-large", "latest/to-large", "twice", "./large", "d/../large", "d//to-large"])
 def test_links_in_the_checkpoint_are_followed(memory: MemoryStore, checkpoint: Manifest, path: str) -> None:
     assert opened(memory, checkpoint, path).read() == CONTENT
 
