@@ -32,11 +32,11 @@ def test_latest_is_one_list_and_one_get_at_any_number_of_checkpoints(
         snapshot = Snapshot(task, SnapshotId(0, number, f"{number:016x}"), step=number)
         catalog.record(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(record, range(1, count + 1)))
     for name, value in s3_server.env(endpoint=proxy.endpoint).items():
         monkeypatch.setenv(name, value)
     with Checkpoint(workflow="w", run="r", store=f"s3://{DEFAULT_BUCKET}/{s3_prefix}", load_policy=None) as ckpt:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(record, range(1, count + 1)))
         proxy.reset()
         latest = ckpt.latest()
         assert latest is not None

@@ -124,10 +124,10 @@ def test_what_is_meant_by_list(url: str) -> None:
 def test_latest_is_one_page_and_one_manifest_whatever_the_number(url: str, store: MemoryStore, count: int) -> None:
     task = TaskPath("w", "r", "main")
     catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
-    for number in range(1, count + 1):
-        snapshot = Snapshot(task, SnapshotId(0, number, f"{number:016x}"), step=number)
-        catalog.record(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
     with Checkpoint(workflow="w", run="r", store=url, load_policy=None) as ckpt:
+        for number in range(1, count + 1):
+            snapshot = Snapshot(task, SnapshotId(0, number, f"{number:016x}"), step=number)
+            catalog.record(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
         store.requests.clear()
         latest = ckpt.latest()
         assert latest is not None
