@@ -64,7 +64,9 @@ def option_row(parameter: click.Parameter) -> str:
     names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
     if not parameter.is_flag:
         choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
-        value = "\\|".join(map(str, choices)) or (parameter.metavar or parameter.type.name.upper().removesuffix(" RANGE"))
+        value = "\\|".join(map(str, choices)) or (
+            parameter.metavar or parameter.type.name.upper().removesuffix(" RANGE")
+        )
         names += f" {value}"
     return f"| {names} | {' '.join((parameter.help or '').split())} |"
 
