@@ -33,7 +33,7 @@ REGISTRIES = re.compile(
 """Put together from parts, so that this file does not name them either."""
 
 MACHINE_PATH = re.compile(r"(?<![\w.}~-])/(?:work|root|farm|Users|home/(?!(?:me|ada)\b))[/\w]")
-"""Absolute paths of somebody's machine. ``/home/me`` is the reader's own home in examples, ``/home/ada`` one in tests."""
+"""Absolute paths of somebody's machine. ``/home/me`` is the reader's home in examples, ``/home/ada`` one in tests."""
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda p: p.name)
@@ -64,7 +64,8 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
 
 def test_the_patterns_find_what_they_are_meant_to_find() -> None:
     assert REGISTRIES.search("https://" + "files.python" + "hosted.org/packages/x.whl")
-    for path in ("/".join(["", "work", "main"]), "/".join(["", "root", ".cache"]), "/".join(["", "home", "grace", "x"])):
+    for parts in (["", "work", "main"], ["", "root", ".cache"], ["", "home", "grace", "x"]):
+        path = "/".join(parts)
         assert MACHINE_PATH.search(f"cd {path}")
     for harmless in ("file:///home/me/.trainpoint", "docs/work/x", "~/work/x", "{root}/work/x"):
         assert not MACHINE_PATH.search(harmless)
