@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.support.place import Place
@@ -97,3 +99,20 @@ def test_ten_concurrent_runs_never_see_each_other(place: Place) -> None:
         found = [catalog.manifest(task, entry.id) for entry in catalog.entries(task)]
         assert [m.snapshot.step for m in found] == [6, 4, 2]
         assert all(m.snapshot.parents == () for m in found)
+
+
+def test_twenty_processes_of_one_identity_are_served_in_turn(place: Place, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    env = {"TRAINPOINT_WORKFLOW": "queue", "TRAINPOINT_RUN": "r", "LEDGER": str(ledger)}
+    processes = [place.start("once.py", **env) for _ in range(20)]
+    for process in processes:
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    lines = [line.split() for line in ledger.read_text().splitlines()]
+    begun = [int(number) for _, what, number in lines if what == "begin"]
+    assert [what for _, what, _ in lines] == ["begin", "end"] * 20, "never two at one time"
+    assert begun == sorted(set(begun)), "distinct and rising"
+    if place.url.startswith("file:"):
+        assert begun == list(range(20))
+    (task,) = place.catalog().tasks("_", "queue", "r")
+    assert [entry.id.attempt for entry in place.catalog().entries(task)] == begun[::-1]

@@ -432,7 +432,7 @@ class Checkpoint:
         finally:
             signals.unregister(self)
             self._staging.close()
-        if deferred is not None:
+        if deferred is not None and deferred is not error:
             if error is None:
                 raise deferred
             narrate.logger.warning("%s", deferred)

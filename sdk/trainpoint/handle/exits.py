@@ -8,7 +8,6 @@ theirs.
 from __future__ import annotations
 
 import sys
-import traceback
 from types import TracebackType
 
 from trainpoint.errors import TrainpointError
@@ -40,6 +39,8 @@ def install() -> None:
 
 def _users_line(trace: TracebackType | None) -> str:
     """``train.py:12``: the innermost line that is not ours."""
+    import traceback  # only now: most programs never fail
+
     for frame in reversed(traceback.extract_tb(trace)):
         if "/trainpoint/" not in frame.filename:
             return f"{frame.filename}:{frame.lineno}"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import struct
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -317,5 +317,10 @@ def _progress_file(path: str | None) -> int | None:
 
 def _created_by(claimed: Claim) -> dict[str, str]:
     holder = claimed.record.holder
-    found = {"host": holder.host, "pid": str(holder.pid), "user": holder.user, "python": platform.python_version()}
+    found = {
+        "host": holder.host,
+        "pid": str(holder.pid),
+        "user": holder.user,
+        "python": ".".join(map(str, sys.version_info[:3])),
+    }
     return {name: value for name, value in found.items() if value}

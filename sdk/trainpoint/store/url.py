@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote
 
 from trainpoint.api.names import DEFAULT_STORE
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
@@ -100,6 +99,8 @@ def _file_path(rest: str) -> str:
             f"file://{rest} names a host, not a path",
             remedy=f"write three slashes for an absolute path: file:///{rest}",
         )
+    from urllib.parse import unquote  # with a tail of modules that few programs need
+
     return "/" + unquote(path)
 
 
