@@ -36,11 +36,11 @@ class Place:
     def catalog(self) -> BucketCatalog:
         return BucketCatalog(self.store(), clock=SystemClock(), chance=SystemChance())
 
-    def start(self, program: str, *, stdout: int = subprocess.PIPE, **more: str) -> subprocess.Popen[str]:
+    def start(self, program: str, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, str(PROGRAMS / program)],
             env=self.env(**more),
-            stdout=stdout,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -18,6 +18,7 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import SystemChance, SystemClock
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.handle.load import Reference
 from trainpoint.testing import MemoryStore
 
 
@@ -35,7 +36,7 @@ def test_every_form_of_a_reference_loads_the_same_checkpoint(url: str) -> None:
     names = save_steps(url, 1, 2, 3)
     with Checkpoint(store=url) as reader:
         info = reader.list(task="w/r/main")[1]
-        forms = [info, info.ref, info.ref.to_json(), json.dumps(info.ref.to_json()), names[1]]
+        forms: list[Reference] = [info, info.ref, info.ref.to_json(), json.dumps(info.ref.to_json()), names[1]]
         for form in forms:
             assert reader.load(form).step == 2
             assert (reader.path / "step").read_text() == "2"
