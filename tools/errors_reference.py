@@ -24,7 +24,7 @@ HEAD = f"""\
 <!-- Written by tools/errors_reference.py from sdk/trainpoint/errors.py; change it there and run `make generate`. -->
 
 Every error that trainpoint raises on purpose is a `TrainpointError` with a code. `trainpoint explain CODE` prints the
-entry of that code. In Python, each class is importable from `trainpoint.errors` and can also be caught as the builtin
+entry of that code. In Python, each class is importable from `trainpoint` and can also be caught as the builtin
 named with it.
 
 What the exit code of a job's process says:

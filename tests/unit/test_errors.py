@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import trainpoint
 import trainpoint.errors
 from tests.support.repository import ROOT
 from tools.errors_reference import TARGET, reference
@@ -46,6 +47,12 @@ def test_an_error_has_a_code_of_its_own_and_a_name_ending_in_error(cls: type[Tra
     assert "code" in vars(cls), "the code is inherited, so two classes share it"
     assert cls.exit_code in (EXIT_RETRY, EXIT_USAGE, EXIT_REFUSED, EXIT_SUPERSEDED)
     assert cls.__module__ == "trainpoint", "a traceback would show a module that nobody imports from"
+
+
+@every_error
+def test_an_error_can_be_imported_from_where_a_traceback_says_it_is(cls: type[TrainpointError]) -> None:
+    assert getattr(trainpoint, cls.__name__) is cls
+    assert cls.__name__ in trainpoint.__all__
 
 
 @every_error
