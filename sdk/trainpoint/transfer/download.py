@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from pathlib import Path
@@ -152,21 +154,31 @@ def parents(path: str) -> list[str]:
     return found
 
 
+@dataclass(slots=True)
+class _Assembly:
+    """A file of several parts on its way: digested as a whole in their order, whatever order they land in."""
+
+    entry: FileEntry
+    path: str
+    offsets: tuple[int, ...]
+    """of each part in the file"""
+    digest: blake3 = field(default_factory=blake3)
+    digested: int = 0
+    """parts so far"""
+    landed: set[int] = field(default_factory=set)
+    """parts that lie in the file and wait for an earlier one"""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class _Receiver:
-    """The state of one download: which files are whole."""
+    """The state of one download."""
 
     def __init__(self, source: VerifiedSource, selection: Selection, folder: Path) -> None:
         self._source = source
         self._files = source.manifest.files
         self._selection = selection
         self._folder = os.fspath(folder)
-        self._lock = threading.Lock()
-        self._missing = {n: len(self._files[n].extents) for n in selection.files}
-        self._offsets = {
-            n: tuple(accumulate((e.length for e in self._files[n].extents), initial=0))
-            for n in selection.files
-            if len(self._files[n].extents) > 1
-        }
+        self._assemblies: dict[int, _Assembly] = {}
 
     def prepare(self) -> None:
         """Make the directories, the empty files, and those that several workers write to."""
@@ -181,13 +193,18 @@ class _Receiver:
             os.mkdir(self._path(folder))
         for number in self._selection.files:
             entry = self._files[number]
-            if len(entry.extents) != 1:
-                descriptor = os.open(self._path(entry.path), _CREATE, 0o600)
-                try:
-                    if not entry.extents:
-                        os.fchmod(descriptor, entry.mode)
-                finally:
-                    os.close(descriptor)
+            if len(entry.extents) == 1:
+                continue
+            path = self._path(entry.path)
+            descriptor = os.open(path, _CREATE, 0o600)
+            try:
+                if not entry.extents:
+                    os.fchmod(descriptor, entry.mode)
+            finally:
+                os.close(descriptor)
+            if entry.extents:
+                offsets = tuple(accumulate((e.length for e in entry.extents), initial=0))
+                self._assemblies[number] = _Assembly(entry, path, offsets)
 
     def task(self, read: PlannedRead) -> Callable[[], None]:
         return lambda: self._source.fetch(read, self._write)
@@ -202,43 +219,58 @@ class _Receiver:
 
     def _write(self, piece: Piece, data: Buffer) -> None:
         self._source.persistence.stop.check()
+        assembly = self._assemblies.get(piece.file)
         entry = self._files[piece.file]
-        if len(entry.extents) == 1:
+        if assembly is not None:
+            descriptor = os.open(assembly.path, _REOPEN)
+        else:
             descriptor = os.open(self._path(entry.path), _CREATE, 0o600)
-            try:
+        try:
+            if assembly is not None:
+                _write_at(descriptor, data, assembly.offsets[piece.number])
+                self._assemble(assembly, piece.number, data, descriptor)
+            else:
                 _write_at(descriptor, data, 0)
                 os.fchmod(descriptor, entry.mode)
-            finally:
-                os.close(descriptor)
-            return
-        descriptor = os.open(self._path(entry.path), _REOPEN)
-        try:
-            _write_at(descriptor, data, self._offsets[piece.file][piece.number])
-            with self._lock:
-                self._missing[piece.file] -= 1
-                complete = not self._missing[piece.file]
-            if complete:
-                self._finish(entry, descriptor)
         finally:
             os.close(descriptor)
 
-    def _finish(self, entry: FileEntry, descriptor: int) -> None:
-        """All parts are in place: the file as it now lies on the disk is checked as a whole."""
-        digest = blake3()
-        offset = 0
-        buffer = bytearray(CHUNK_BYTES)
-        with memoryview(buffer) as view:
-            while count := os.preadv(descriptor, [buffer], offset):
-                self._source.persistence.stop.check()
-                digest.update(view[:count])
-                offset += count
-        if digest.hexdigest() != entry.digest:
-            raise self._source.damaged(f"{entry.path!r} as a whole differs from what was saved")
-        os.fchmod(descriptor, entry.mode)
+    def _assemble(self, assembly: _Assembly, number: int, data: Buffer, descriptor: int) -> None:
+        """Go on with the digest of the whole file as far as its parts have landed; check it behind the last one.
+
+        Each part is verified by now. What only the whole can tell is that they are the right ones in the right order.
+        """
+        with assembly.lock:
+            assembly.landed.add(number)
+            while assembly.digested in assembly.landed:
+                current = assembly.digested
+                if current == number:
+                    assembly.digest.update(data)
+                else:  # landed before its turn, so it is read back; the system still has it in memory
+                    self._read_back(assembly, current, descriptor)
+                assembly.landed.remove(current)
+                assembly.digested += 1
+            if assembly.digested < len(assembly.entry.extents):
+                return
+        if assembly.digest.hexdigest() != assembly.entry.digest:
+            raise self._source.damaged(f"{assembly.entry.path!r} as a whole differs from what was saved")
+        os.fchmod(descriptor, assembly.entry.mode)
+
+    def _read_back(self, assembly: _Assembly, number: int, descriptor: int) -> None:
+        buffer = memoryview(bytearray(CHUNK_BYTES))
+        offset, end = assembly.offsets[number], assembly.offsets[number + 1]
+        while offset < end:
+            self._source.persistence.stop.check()
+            count = os.preadv(descriptor, [buffer[: end - offset]], offset)
+            if not count:
+                raise OSError(errno.EIO, "what was written cannot be read back", assembly.path)
+            assembly.digest.update(buffer[:count])
+            offset += count
 
 
 def _write_at(descriptor: int, data: Buffer, offset: int) -> None:
-    with memoryview(data) as whole, whole.cast("B") as rest:
-        written = 0
-        while written < len(rest):
-            written += os.pwrite(descriptor, rest[written:], offset + written)
+    rest = memoryview(data).cast("B")
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest = rest[written:]
+        offset += written

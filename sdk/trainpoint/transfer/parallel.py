@@ -96,15 +96,16 @@ class Persistence:
     clock: Clock
     chance: Chance
     deadline_seconds: float
-    """from the first failure of a request on"""
     stop: Stop
 
-    def attempt(self, action: Callable[[], T]) -> T:
-        """The result of ``action``, run again after StoreUnreachableError and StoreTimeoutError.
+    def attempt(self, action: Callable[[], T], *, from_failure: bool = False) -> T:
+        """The result of ``action``, run again after StoreUnreachableError and StoreTimeoutError until the deadline.
 
-        Any other error is raised at once: a refused, full or missing bucket does not mend itself.
+        Any other error is raised at once: a refused, full or missing bucket does not mend itself. The deadline counts
+        from the start, so that it also covers what the store repeats by itself; with ``from_failure`` from the first
+        failure, for an object that takes longer than the deadline to send while all is well.
         """
-        failed_at: float | None = None
+        since = None if from_failure else self.clock.monotonic()
         tries = 0
         while True:
             self.stop.check()
@@ -112,11 +113,13 @@ class Persistence:
                 return action()
             except (StoreUnreachableError, StoreTimeoutError) as error:
                 now = self.clock.monotonic()
-                failed_at = now if failed_at is None else failed_at
+                since = now if since is None else since
                 pause = backoff_seconds(tries, self.chance.fraction())
                 tries += 1
-                if now + pause > failed_at + self.deadline_seconds:
-                    message = f"{error.message} (tried {tries} times over {now - failed_at:.0f} s)"
+                if now + pause > since + self.deadline_seconds:
+                    if tries == 1:
+                        raise
+                    message = f"{error.message} (tried {tries} times over {now - since:.0f} s)"
                     raise type(error)(message, remedy=error.remedy) from error
             self._sleep(pause)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from blake3 import blake3
@@ -23,10 +25,12 @@ WORKERS: Final = 4
 """Objects on the way at a time."""
 DEADLINE_SECONDS: Final = 600.0
 """How long a store may be away while one object is sent again and again."""
-BUFFERED_BYTES: Final = 10 * 1024 * 1024
+BUFFERED_BYTES: Final = EXTENT_BYTES
 """Objects up to this size are read whole and put with one request; larger ones are streamed. Packs always fit."""
+STREAMS: Final = 2
+"""Larger objects on the way at a time: a store holds several parts of each in memory, and sends those in parallel."""
 CHUNK_BYTES: Final = 1024 * 1024
-"""How much of a streamed file is read at a time: it is still in the processor's cache when it is digested."""
+"""How much of a file is read at a time: it is still in the processor's cache when it is digested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def upload(
 ) -> Uploaded:
     """Store the content of ``tree`` as data of a checkpoint; it exists only once its manifest is written.
 
-    Memory: about ``workers`` times :data:`BUFFERED_BYTES`, and what the store holds of a stream.
+    Memory: ``workers`` times :data:`BUFFERED_BYTES` at most, less what streams leave idle, and what the store holds of
+    :data:`STREAMS` streams.
 
     Raises:
         UnstorableError: a file cannot be read, or its key would be too long.
@@ -72,10 +77,8 @@ def upload(
     stop = Stop(cancel)
     persistence = Persistence(clock or SystemClock(), chance or SystemChance(), deadline_seconds, stop)
     sender = _Sender(store, tree, planned, persistence)
-    # The largest first, so that the end does not wait for one that began last.
-    order = sorted(range(len(planned)), key=lambda number: -planned[number].size)
     try:
-        run_all((sender.task(number) for number in order), workers=min(workers, len(planned)), stop=stop)
+        run_all(sender.tasks(), workers=min(workers, len(planned)), stop=stop)
     except ChangedDuringSaveError:
         changed = changed_files(tree)
         if changed:
@@ -102,9 +105,17 @@ class _Sender:
         self._persistence = persistence
         self._stop = persistence.stop
         self._digested: dict[int, tuple[str, tuple[Extent, ...]]] = {}
+        self._idle_buffers: deque[bytearray] = deque()
 
-    def task(self, number: int) -> Callable[[], None]:
-        return lambda: self._send(number)
+    def tasks(self) -> list[Callable[[], None]]:
+        """One for each object that is put whole; as many as there may be streams for all that are streamed.
+
+        The largest first, so that the end does not wait for one that began last.
+        """
+        order = sorted(range(len(self._planned)), key=lambda number: -self._planned[number].size)
+        streamed = deque(number for number in order if self._is_streamed(number))
+        lanes = [partial(self._send_streams, streamed)] * min(STREAMS, len(streamed))
+        return [*lanes, *(partial(self._send_whole, number) for number in order if not self._is_streamed(number))]
 
     def entries(self) -> tuple[FileEntry, ...]:
         empty: tuple[str, tuple[Extent, ...]] = (digest_of(b""), ())
@@ -113,30 +124,49 @@ class _Sender:
             for number, file in enumerate(self._files)
         )
 
-    def _send(self, number: int) -> None:
+    def _is_streamed(self, number: int) -> bool:
         planned = self._planned[number]
-        if planned.size <= BUFFERED_BYTES or len(planned.members) > 1:
-            data = self._read(number)
-            self._persistence.attempt(lambda: self._store.put(planned.key, data))
-        else:
-            self._persistence.attempt(lambda: self._store.put_stream(planned.key, self._stream(number)))
+        return planned.size > BUFFERED_BYTES and len(planned.members) == 1
 
-    def _read(self, number: int) -> bytearray:
-        """An object's content, its files digested."""
+    def _send_streams(self, numbers: deque[int]) -> None:
+        while True:
+            try:
+                number = numbers.popleft()
+            except IndexError:
+                return
+            self._persistence.attempt(partial(self._send_stream, number), from_failure=True)
+
+    def _send_stream(self, number: int) -> None:
+        self._store.put_stream(self._planned[number].key, self._stream(number))
+
+    def _send_whole(self, number: int) -> None:
         planned = self._planned[number]
-        data = bytearray(planned.size)
+        # Pages that the system has given once are not asked for again: a third of the cost of reading.
+        try:
+            buffer = self._idle_buffers.pop()
+        except IndexError:
+            buffer = bytearray(max(planned.size, BUFFERED_BYTES))
+        data = memoryview(buffer)[: planned.size]
+        self._read(number, data)
+        self._persistence.attempt(lambda: self._store.put(planned.key, data))
+        self._idle_buffers.append(buffer)
+
+    def _read(self, number: int, data: memoryview) -> None:
+        """An object's content, its files digested."""
         offset = 0
-        with memoryview(data) as whole:
-            for member in planned.members:
-                self._stop.check()
-                file = self._files[member]
-                with opened(file) as source, whole[offset : offset + file.size] as part:
+        for member in self._planned[number].members:
+            file = self._files[member]
+            hasher = blake3()
+            with opened(file) as source:
+                for begin in range(offset, offset + file.size, CHUNK_BYTES):
+                    self._stop.check()
+                    part = data[begin : min(begin + CHUNK_BYTES, offset + file.size)]
                     fill(part, source, file)
-                    check_unchanged(source, file)
-                    digest = digest_of(part)
-                self._digested[member] = (digest, (Extent(number, offset, file.size, digest),))
-                offset += file.size
-        return data
+                    hasher.update(part)
+                check_unchanged(source, file)
+            digest = hasher.hexdigest()
+            self._digested[member] = (digest, (Extent(number, offset, file.size, digest),))
+            offset += file.size
 
     def _stream(self, number: int) -> Iterator[bytes]:
         """One file in chunks, digested as they are taken; ends with an error rather than short or torn."""

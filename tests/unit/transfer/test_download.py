@@ -359,6 +359,33 @@ def test_a_digest_of_the_whole_file_counts_too(memory: MemoryStore, checkpoint: 
     assert_untouched(target)
 
 
+def test_parts_that_land_out_of_order_make_the_same_file(tmp_path: Path) -> None:
+    class FirstPartLast(MemoryStore):
+        others_landed = threading.Semaphore(0)
+
+        def read(self, key: str, offset: int, length: int) -> Buffer:
+            if offset == 0:
+                for _ in range(3):
+                    assert self.others_landed.acquire(timeout=30)
+            return super().read(key, offset, length)
+
+    store = FirstPartLast()
+    source = make(tmp_path / "source", {"x": File(pattern(3 * EXTENT_BYTES + 1)), "y": File(b"y")})
+    manifest = saved(store, source)
+    write = os.pwrite
+
+    def landed(descriptor: int, data: Buffer, offset: int) -> int:
+        written = write(descriptor, data, offset)
+        if offset:
+            store.others_landed.release()
+        return written
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "pwrite", landed)
+        load(store, replace(manifest, files=manifest.files[:1]), tmp_path / "target", workers=2)
+    assert read(tmp_path / "target") == {"x": File(pattern(3 * EXTENT_BYTES + 1))}
+
+
 # --- hostile manifests ------------------------------------------------------------------------------------------------
 
 EMPTY = digest_of(b"")

@@ -150,6 +150,22 @@ def test_after_the_deadline_the_error_says_how_long_it_was_tried() -> None:
     assert action.tries < 20
 
 
+@pytest.mark.parametrize(("from_failure", "tries"), [(False, 1), (True, 2)])
+def test_the_deadline_counts_from_the_start_or_for_long_work_from_the_first_failure(
+    from_failure: bool, tries: int
+) -> None:
+    clock = FakeClock()
+    action = Flaky(StoreUnreachableError("broke off"), 10**6)
+
+    def takes_long() -> str:
+        clock.advance(1000)
+        return action()
+
+    with pytest.raises(StoreUnreachableError, match="broke off"):
+        persistence(clock, deadline=600).attempt(takes_long, from_failure=from_failure)
+    assert action.tries == tries
+
+
 def test_a_pause_ends_when_the_transfer_is_stopped() -> None:
     clock = FakeClock()
 

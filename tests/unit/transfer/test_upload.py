@@ -27,7 +27,7 @@ from trainpoint.store.base import Buffer
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 from trainpoint.transfer.parallel import Stop
 from trainpoint.transfer.tree import scan
-from trainpoint.transfer.upload import BUFFERED_BYTES, CHUNK_BYTES, Uploaded, upload
+from trainpoint.transfer.upload import BUFFERED_BYTES, CHUNK_BYTES, STREAMS, Uploaded, upload
 
 LARGE = BUFFERED_BYTES + 3 * CHUNK_BYTES
 DEADLINE = 30.0
@@ -301,6 +301,34 @@ def test_a_callers_flag_ends_the_save_in_the_middle_of_a_file(tmp_path: Path) ->
         send(store, root, cancel=cancel)
     assert len(chunks) == 1
     assert store.keys() == []
+
+
+def test_only_so_many_large_files_are_streamed_at_a_time_and_small_ones_go_beside_them(tmp_path: Path) -> None:
+    """A store holds several parts of each stream in memory."""
+    description = {f"large{n}": File(pattern(LARGE)) for n in range(5)} | {"small": File(pattern(2 * 1024 * 1024))}
+    root = make(tmp_path / "r", description)
+    lock = threading.Lock()
+    small_is_sent = threading.Event()
+    streams: list[int] = [0, 0]  # now, at most
+
+    class Counting(MemoryStore):
+        def put_stream(self, key: str, chunks: Iterable[Buffer]) -> None:
+            with lock:
+                streams[0] += 1
+                streams[1] = max(streams)
+            assert small_is_sent.wait(DEADLINE)
+            super().put_stream(key, chunks)
+            with lock:
+                streams[0] -= 1
+
+        def put(self, key: str, data: Buffer) -> None:
+            super().put(key, data)
+            small_is_sent.set()
+
+    store = Counting()
+    send(store, root, workers=4)
+    assert streams[1] == STREAMS
+    assert store.requests == {"put": 1, "put_stream": 5}
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
