@@ -75,7 +75,8 @@ demo: $(READY) ## about two minutes: a training, killed several times, that ends
 	@$(BIN)/python tools/demo.py
 
 bench: $(READY) ## figures: import time, save and load of 1 GiB
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.import_time
+	@$(BIN)/python -m benchmarks.transfer
 
 # --- keep it -----------------------------------------------------------------------------------------------------------
 
