@@ -186,7 +186,9 @@ class Supervisor:
 
     def _finish(self, verdict: Finished | GiveUp) -> None:
         if not self._account.claims:
-            if isinstance(verdict, GiveUp) and self.launch.retries:
+            if isinstance(verdict, GiveUp) and verdict.reason == reasons.INTERRUPTED:
+                say("stopped")
+            elif isinstance(verdict, GiveUp) and self.launch.retries:
                 say(f"gave up: {verdict.message}")
             return  # nothing of this run is in the store, so nothing is put there
         try:
