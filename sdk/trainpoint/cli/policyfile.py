@@ -158,6 +158,8 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
                 yield Problem((*path, name), f"is not a field ({hint}known here: {', '.join(known)})")
         case "required":
             yield from (Problem((*path, name), "is missing") for name in wanted if name not in value)
+        case "type" if "enum" in cast(Mapping[str, Any], error.schema):
+            return  # the enum complains too, and says more
         case "type":
             yield Problem(path, f"has to be {_NAMES.get(wanted, wanted)}, not {_shown(value)}")
         case "enum":
@@ -177,7 +179,7 @@ def _problems(error: ValidationError) -> Iterator[Problem]:
             yield Problem(path, f"may have at most {wanted} characters, and has {len(value)}")
         case "minItems" | "maxItems":
             bound = "at least" if error.validator == "minItems" else "at most"
-            yield Problem(path, f"has to have {bound} {wanted} items, not {len(value)}")
+            yield Problem(path, f"has to be a list of {bound} {wanted}, and has {len(value)}")
         case "uniqueItems":
             yield Problem(path, "has an item twice")
         case _:
