@@ -23,11 +23,7 @@ from trainpoint.clock import Clock
 LEFTOVER_SECONDS: Final = 10.0
 """How long what a dead program leaves running in its group may take to end by SIGTERM, before SIGKILL."""
 _POLL_SECONDS: Final = 0.02
-_STOPPING: Final = {
-    signal.SIGINT: "Ctrl-C: asked the program to save and stop; once more kills it",
-    signal.SIGTERM: "SIGTERM: asked the program to save and stop",
-    signal.SIGHUP: "SIGHUP: asked the program to save and stop",
-}
+_STOPPING: Final = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class Foreground:
         for number in _STOPPING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a shell's background job
                 self._previous[number] = signal.signal(number, self._on_stop)
-        if self._terminal.ours:
+        if self._terminal.there and signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
             self._previous[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._on_suspend)
         return self
 
@@ -132,19 +128,21 @@ class Foreground:
     # --- signals ------------------------------------------------------------------------------------------------------
 
     def _on_stop(self, number: int, _frame: FrameType | None) -> None:
-        again = self.stopped_by is not None
-        if not again:
+        name = _STOPPING[signal.Signals(number)]
+        if self.stopped_by is None:
             self.stopped_by = number
-            say(_STOPPING[signal.Signals(number)])
-        with suppress(BlockingIOError):
-            os.write(self._wake_write, b"x")
-        if again and number == signal.SIGINT:
-            say("Ctrl-C again: killed the program")
+            with suppress(BlockingIOError):
+                os.write(self._wake_write, b"x")
+            more = "; once more kills it" if number == signal.SIGINT else ""
+            say(f"{name}: asked the program to save and stop{more}" if self._pid else f"{name}: no further start")
+        elif number == signal.SIGINT and self._pid:
+            say(f"{name} again: killed the program")
             self._killed = True
-            if self._pid is not None:
-                _signal_group(self._pid, signal.SIGKILL)
-        else:
-            self._ask()
+            _signal_group(self._pid, signal.SIGKILL)
+            return
+        elif number == signal.SIGINT:
+            raise KeyboardInterrupt  # only our own book-keeping is left
+        self._ask()
 
     def _ask(self) -> None:
         if self._pid is not None:
@@ -168,6 +166,10 @@ class _Terminal:
         self._lent = False
         with suppress(OSError):
             self._fd = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+
+    @property
+    def there(self) -> bool:
+        return self._fd is not None
 
     @property
     def ours(self) -> bool:

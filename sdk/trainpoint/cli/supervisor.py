@@ -23,8 +23,10 @@ from trainpoint.policies.duration import show_duration
 from trainpoint.policies.retry import AttemptView, Finished, GiveUp, Retry, RetryInput, Verdict, retry
 from trainpoint.policies.settings import RetrySettings
 
-NOT_STARTED: Final = 127
+NOT_EXECUTABLE: Final = 126
 """Exit code where the program cannot be started, as a shell has it."""
+NOT_FOUND: Final = 127
+"""The same where there is no such program."""
 SIGINT: Final = 2
 _OUTCOMES: Final[dict[str, Literal["Succeeded", "Failed", "Stopped"]]] = {
     reasons.COMPLETED: "Succeeded",
@@ -63,7 +65,11 @@ class Progress:
         self.path.write_bytes(struct.pack("<q", -1))
 
     def read(self) -> int | None:
-        (step,) = struct.unpack("<q", self.path.read_bytes()[:8])
+        """None: it has told none, or the file was taken away."""
+        try:
+            (step,) = struct.unpack("<q", self.path.read_bytes()[:8])
+        except (OSError, struct.error):
+            return None
         return None if step < 0 else int(step)
 
 
@@ -94,30 +100,36 @@ class Supervisor:
             self._account = self._read()
             if self.catalog.run_end(LOCAL_NAMESPACE, self.launch.workflow, self.launch.run) is not None:
                 self.catalog.store.delete(self._end_key)  # it goes on
-        ended = Ended(exit_code=NOT_STARTED)
-        with Foreground(self.clock) as foreground:
-            try:
+        code = 128 + SIGINT
+        try:
+            with Foreground(self.clock) as foreground:
                 while True:
                     self.progress.reset()
-                    ended = foreground.run(self.launch.command, self._environ())
-                    view = self._settle(ended)
-                    self._history.append(view)
-                    verdict = self._decide(ended, foreground)
-                    if isinstance(verdict, Retry):
-                        say(f"{self._next(view)} in {show_duration(verdict.delay_seconds)} ({verdict.message})")
-                        foreground.pause(verdict.delay_seconds)
-                        if foreground.stopped_by is None:
-                            continue
-                        verdict = GiveUp(reasons.INTERRUPTED, "stopped by the user")
-                    self._finish(verdict)
-                    return ended.code
-            except OSError as error:
-                if isinstance(error, TrainpointError):
-                    raise
-                say(f"{self.launch.command[0]} cannot be started: {error.strerror}")
-                return NOT_STARTED if isinstance(error, FileNotFoundError) else NOT_STARTED - 1
-            except KeyboardInterrupt:
-                return ended.code or 128 + SIGINT
+                    try:
+                        ended = foreground.run(self.launch.command, self._environ())
+                    except OSError as error:
+                        say(f"{self.launch.command[0]} cannot be started: {error.strerror}")
+                        return NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
+                    code = ended.code
+                    verdict = self._after(ended, foreground)
+                    if not isinstance(verdict, Retry):
+                        self._finish(verdict)
+                        return code
+        except KeyboardInterrupt:  # while nothing ran but ourselves
+            return code
+
+    def _after(self, ended: Ended, foreground: Foreground) -> Verdict:
+        """What follows the end of a process; a Retry, once its pause is over."""
+        view = self._settle(ended)
+        self._history.append(view)
+        verdict = self._decide(ended, foreground)
+        if isinstance(verdict, Retry):
+            what = f"attempt {view.number + 1}" if view.opened else "once more"
+            say(f"{what} in {show_duration(verdict.delay_seconds)} ({verdict.message})")
+            foreground.pause(verdict.delay_seconds)
+            if foreground.stopped_by is not None:
+                return GiveUp(reasons.INTERRUPTED, "stopped by the user")
+        return verdict
 
     # --- one process --------------------------------------------------------------------------------------------------
 
@@ -144,7 +156,7 @@ class Supervisor:
         self._reached = reached
         if ended.code != 0:
             say(_how_it_ended(ended, claims, reached))
-            self._record_end(ended, claims, reached)
+        self._record_end(ended, claims, reached)
         return _view(ended, claims, before, self._account, opened=bool(claims) or reached is not None)
 
     def _record_end(self, ended: Ended, claims: tuple[Claimed, ...], reached: int | None) -> None:
@@ -178,9 +190,6 @@ class Supervisor:
         if isinstance(verdict, Retry) and not self.launch.retries:
             return GiveUp(reasons.RETRIES_EXHAUSTED, "no retries were asked for (--retries 3)")
         return verdict
-
-    def _next(self, view: AttemptView) -> str:
-        return f"attempt {view.number + 1}" if view.opened else "once more"
 
     # --- the end of the run -------------------------------------------------------------------------------------------
 
@@ -254,6 +263,8 @@ def _view(ended: Ended, claims: tuple[Claimed, ...], before: Account, after: Acc
 
 
 def _how(ended: Ended) -> Literal["Completed", "Failed", "Preempted", "Killed", "Refused"]:
+    if ended.code == 0:
+        return "Completed"
     if ended.code == EXIT_PREEMPTED:
         return "Preempted"
     if ended.signal is not None:
@@ -266,7 +277,7 @@ def _how_it_ended(ended: Ended, claims: tuple[Claimed, ...], reached: int | None
     if not claims:
         return f"the program ended: {ended}" + ("" if reached is not None else ", before it opened a Checkpoint")
     if len(claims) > 1:
-        return f"the program ended: {ended}, with {len(claims)} tasks claimed"
+        return f"the program ended: {ended}; it had made {len(claims)} claims"
     who = f"attempt {claims[0].number} ended: {ended}"
     if reached is None:
         return who

@@ -198,6 +198,14 @@ def test_a_killed_program_goes_on_from_its_newest_checkpoint(folder: Path) -> No
     assert run_end(folder).outcome == "Succeeded"
 
 
+def test_an_attempt_that_left_no_record_of_its_end_gets_one(folder: Path) -> None:
+    done = supervise("--", PYTHON, "train.py", "30", "15:0", cwd=folder)
+    assert (done.returncode, starts(done.stdout)) == (0, [0])
+    (end,) = attempt_ends(folder)
+    assert end is not None
+    assert (end.how, end.exit_code, end.last_step) == ("Completed", 0, 14)
+
+
 def test_without_retries_it_is_started_once_and_how_to_go_on_is_said(folder: Path) -> None:
     command = [PYTHON, "train.py", "30", "25:kill"]
     done = supervise("--", *command, cwd=folder)
@@ -277,7 +285,7 @@ def test_progress_in_any_of_several_tasks_is_progress(folder: Path) -> None:
     done = supervise("--policy", "policy.yaml", "--", PYTHON, "train.py", "30", "15:kill", "16:kill", cwd=folder)
     assert (done.returncode, starts(done.stdout)) == (0, [0, 0, 30, 10, 30, 10])
     said = narration(done.stderr)
-    assert said[0] == "the program ended: killed by signal 9, with 2 tasks claimed"
+    assert said[0] == "the program ended: killed by signal 9; it had made 2 claims"
     assert said[1] == "attempt 1 in 0 s (progress since the last start, budget still 3)"
     assert said[3] == "attempt 2 in 0 s (no progress since the last start, charged 1 of 3)"
 

@@ -7,9 +7,10 @@ import pty
 import re
 import select
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -53,6 +54,14 @@ while True:
 def patient(folder: Path) -> list[str]:
     (folder / "train.py").write_text(PATIENT)
     return ["--policy", "policy.yaml", "--", sys.executable, "train.py"]
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain until {what}")
+        time.sleep(0.01)
 
 
 def outcome(folder: Path) -> tuple[str, int]:
@@ -105,6 +114,18 @@ def test_a_pause_ends_at_once(folder: Path) -> None:
         run.send(signal.SIGINT)
         assert run.end() == 7
     assert outcome(folder) == ("Stopped", 1)
+
+
+def test_a_store_that_does_not_answer_can_be_left_by_ctrl_c_and_the_exit_code_is_kept(folder: Path) -> None:
+    environ = environment(folder / "store", TRAINPOINT_STORE="s3://nowhere", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+    environ.update(AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+    with Supervised(["--", "sh", "-c", "echo pid=$$; exit 5"], environ, folder) as run:
+        program = int(run.wait_for("pid=").removeprefix("pid="))
+        until(lambda: not alive(program), "the program ends")
+        run.send(signal.SIGINT)
+        run.wait_for("Ctrl-C")
+        run.send(signal.SIGINT)
+        assert run.end() == 5
 
 
 def test_what_a_dead_program_leaves_running_is_ended_before_the_next_start(folder: Path) -> None:
@@ -189,6 +210,12 @@ def at_a_terminal(folder: Path, program: str) -> Iterator[Terminal]:
         os.close(fd)
 
 
+def state(pid: int) -> str:
+    """One letter, as ps has it; ``T`` is stopped."""
+    command = ["ps", "-o", "stat=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout[:1]
+
+
 def test_ctrl_c_at_a_terminal_reaches_the_program_as_sigterm(folder: Path) -> None:
     program = (
         "import os, signal, time\n"
@@ -202,6 +229,25 @@ def test_ctrl_c_at_a_terminal_reaches_the_program_as_sigterm(folder: Path) -> No
         terminal.see("saving")
         assert terminal.end() == 143
         assert "KeyboardInterrupt" not in terminal.seen
+
+
+def test_ctrl_z_suspends_the_program_too_and_both_go_on(folder: Path) -> None:
+    program = (
+        "import os, time\n"
+        "print(f'pid={os.getpid()}.', flush=True)\n"
+        "while not os.path.exists('go'): time.sleep(0.02)\n"
+        "print('went on', flush=True)\n"
+    )
+    with at_a_terminal(folder, program) as terminal:
+        terminal.see(".")
+        pid = int(terminal.seen.partition("pid=")[2].partition(".")[0])
+        terminal.type("\x1a")
+        assert os.WIFSTOPPED(os.waitpid(terminal.pid, os.WUNTRACED)[1])
+        until(lambda: state(pid) == "T", "the program is stopped")
+        (folder / "go").touch()
+        os.kill(terminal.pid, signal.SIGCONT)
+        terminal.see("went on")
+        assert terminal.end() == 0
 
 
 def test_a_program_that_reads_from_the_terminal_gets_it(folder: Path) -> None:
