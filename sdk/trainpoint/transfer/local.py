@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 from trainpoint.errors import LocalFileError
@@ -32,6 +31,8 @@ def remove_tree(path: Path) -> None:
 
     Raises OSError where the file system refuses all the same.
     """
+    import shutil  # loads every compression module there is, which a start need not pay for
+
     try:
         shutil.rmtree(path)
     except FileNotFoundError:

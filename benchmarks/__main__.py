@@ -1,0 +1,10 @@
+"""``make bench``: every figure, one after the other. Options of the parts: ``python -m benchmarks.transfer --help``."""
+
+from __future__ import annotations
+
+from benchmarks import import_time, transfer
+
+print("## Import\n", flush=True)
+import_time.main()
+print("\n## Transfer\n", flush=True)
+transfer.main()
