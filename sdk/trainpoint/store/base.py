@@ -75,7 +75,10 @@ class Store(Protocol):
         ...
 
     def children(self, prefix: str) -> Sequence[str]:
-        """Names of the "folders" directly below ``prefix`` (which ends with ``/``, or is empty), sorted, no slash."""
+        """Names of the "folders" directly below ``prefix`` (which ends with ``/``, or is empty), sorted, no slash.
+
+        One whose last object was just deleted may still be named: SeaweedFS clears folders away later.
+        """
         ...
 
     def delete(self, key: str) -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from datetime import timedelta
 from itertools import chain
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import obstore
 import obstore.exceptions
-from obstore.store import S3Store as Bucket
 
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import (
@@ -22,14 +20,11 @@ from trainpoint.errors import (
     StorePermissionError,
     StoreTimeoutError,
     StoreUnreachableError,
-    StoreUrlError,
 )
 from trainpoint.store.base import Buffer, ObjectInfo
 from trainpoint.store.keys import check_key, check_prefix
 from trainpoint.store.s3_answers import Answer, Meaning, understand
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config
+from trainpoint.store.s3_settings import BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS, connect
 
 DEADLINE_SECONDS: Final = 300.0
 """How long one verb goes on trying; longer than a server, a node or a load balancer takes to restart."""
@@ -41,12 +36,6 @@ PAGE: Final = 1000
 """Objects of one page of a listing: the most that S3 gives."""
 
 _SMALL_BYTES: Final = 2**20
-_CONNECT_SECONDS: Final = 5
-_STALL_SECONDS: Final = 60
-_UPLOAD_SECONDS: Final = 300  # of one request, that is one part: 56 kB/s
-_DOWNLOAD_SECONDS: Final = 3600
-_BACKOFF_SECONDS: Final = 0.25
-_BACKOFF_LIMIT_SECONDS: Final = 10.0
 _PROBE: Final = ".trainpoint-probe"
 
 _ERRORS: Final = (obstore.exceptions.BaseError, OSError, ValueError)
@@ -59,9 +48,8 @@ _T = TypeVar("_T")
 class S3Store:
     """Objects beneath a prefix of a bucket.
 
-    Addresses are path style where an endpoint is set and virtual-hosted at AWS itself. Every verb but ``put_stream`` is
-    repeated until the deadline when the server is away, overloaded or breaks off; wrong credentials and a missing
-    bucket are errors at once.
+    Every verb but ``put_stream`` is repeated until the deadline when the server is away, overloaded or breaks off; of a
+    stream the parts are repeated. Wrong credentials and a missing bucket are errors at once.
     """
 
     def __init__(
@@ -87,46 +75,12 @@ class S3Store:
         self._deadline = deadline
         self._clock = clock or SystemClock()
         self._chance = chance or SystemChance()
-        self._endpoint = _endpoint(environ)
-        self._region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or "us-east-1"
         self._answers_as_s3 = False
-        client = _client(self._endpoint, environ)
-        config = _config(bucket, self._endpoint, self._region, environ)
-        quick: RetryConfig = {
-            "max_retries": 2,
-            "retry_timeout": timedelta(seconds=min(10.0, deadline)),
-            "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2)},
-        }
-        patient: RetryConfig = {
-            "max_retries": 10_000,
-            "retry_timeout": timedelta(seconds=deadline),
-            "backoff": {
-                "init_backoff": timedelta(seconds=_BACKOFF_SECONDS),
-                "max_backoff": timedelta(seconds=_BACKOFF_LIMIT_SECONDS),
-            },
-        }
-        down: ClientConfig = {
-            **client,
-            "timeout": timedelta(seconds=_DOWNLOAD_SECONDS),
-            "read_timeout": timedelta(seconds=_STALL_SECONDS),
-        }
-        # The read timeout also runs while a body is sent, until the answer begins: a part on a slow line would never
-        # get through. So uploads have a limit for the whole request instead.
-        up: ClientConfig = {**client, "timeout": timedelta(seconds=_UPLOAD_SECONDS)}
-        try:
-            # Few retries of obstore's own: while it waits, no signal handler of Python's runs.
-            self._small = Bucket(bucket, config=config, client_options=down, retry_config=quick)
-            # Parts are repeated by obstore, since only it has them.
-            self._large = Bucket(bucket, config=config, client_options=up, retry_config=patient)
-        except Exception:
-            raise StoreUrlError(
-                f"the settings of store {self.url} cannot be used"
-                + (" (AWS_CA_BUNDLE holds no valid certificate)" if "root_certificate" in client else ""),
-                remedy="check AWS_ENDPOINT_URL, AWS_REGION and AWS_CA_BUNDLE",
-            ) from None
+        clients = connect(bucket, environ=environ, deadline=deadline)
+        self._small, self._large, self._where = clients.small, clients.large, clients.where
 
     def __repr__(self) -> str:
-        return f"S3Store({self.url!r}, endpoint={self._endpoint!r})"
+        return f"S3Store({self.url!r}, at {self._where!r})"
 
     @property
     def url(self) -> str:
@@ -295,10 +249,6 @@ class S3Store:
             self._clock.sleep(min(backoff(tries, self._chance.fraction()), self._deadline - elapsed))
             tries += 1
 
-    @property
-    def _where(self) -> str:
-        return self._endpoint or f"Amazon S3 ({self._region})"
-
     def _error(self, what: str, answer: Answer, *, waited: float = 0.0) -> StoreError:
         said = f"{answer.code}, {answer.reason}" if answer.reason else answer.code
         at = f"{self._where} (store {self.url})"
@@ -338,58 +288,5 @@ def backoff(tries: int, fraction: float) -> float:
 
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
-    limit: float = _BACKOFF_SECONDS * 2 ** min(tries, 16)
-    return fraction * min(_BACKOFF_LIMIT_SECONDS, limit)
-
-
-# --- settings from the environment ------------------------------------------------------------------------------------
-
-
-def _endpoint(environ: Mapping[str, str]) -> str:
-    endpoint = (environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "").rstrip("/")
-    if endpoint and (not endpoint.startswith(("http://", "https://")) or "@" in endpoint or "?" in endpoint):
-        raise StoreUrlError(
-            "AWS_ENDPOINT_URL has to be the address of an S3 server without credentials",
-            remedy="write https://host:port; the keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        )
-    return endpoint
-
-
-def _client(endpoint: str, environ: Mapping[str, str]) -> ClientConfig:
-    client: ClientConfig = {
-        "allow_http": endpoint.startswith("http://"),
-        "connect_timeout": timedelta(seconds=_CONNECT_SECONDS),
-    }
-    if bundle := environ.get("AWS_CA_BUNDLE"):
-        try:
-            with open(bundle, "rb") as file:
-                client["root_certificate"] = file.read()
-        except OSError as error:
-            raise StoreUrlError(
-                f"AWS_CA_BUNDLE names {bundle}, which cannot be read: {error.strerror}",
-                remedy="set it to a PEM file with the server's certificate authority, or unset it",
-            ) from None
-    return client
-
-
-_PASSED_ON: Final = (
-    "access_key_id", "secret_access_key", "session_token", "web_identity_token_file", "role_arn", "role_session_name",
-    "container_credentials_relative_uri", "container_credentials_full_uri", "container_authorization_token_file",
-    "metadata_endpoint", "server_side_encryption", "sse_kms_key_id", "request_payer",
-)  # fmt: skip
-
-
-def _config(bucket: str, endpoint: str, region: str, environ: Mapping[str, str]) -> S3Config:
-    # obstore reads the process's own environment as well; what is given here comes first.
-    config: S3Config = {
-        "region": region,
-        # At AWS a name with a dot does not fit the certificate of *.s3.amazonaws.com.
-        "virtual_hosted_style_request": not endpoint and "." not in bucket,
-        "disable_bulk_delete": True,  # a plain DELETE works on every server
-    }
-    if endpoint:
-        config["endpoint"] = endpoint
-    for name in _PASSED_ON:
-        if value := environ.get(f"AWS_{name.upper()}"):
-            config[name] = value
-    return config
+    limit: float = BACKOFF_SECONDS * 2 ** min(tries, 16)
+    return fraction * min(BACKOFF_LIMIT_SECONDS, limit)

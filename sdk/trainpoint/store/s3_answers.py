@@ -47,7 +47,9 @@ class Answer:
 
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9.]{1,64})\s*</Code>")
 _S3_CODE = re.compile(r"[A-Za-z0-9.]+")
-_STATUS = re.compile(r"status code: (\d{3})")
+_STATUS = re.compile(r"\d{3}")
+_SPOKEN = re.compile(r"Server returned (?:non-2xx status code|error response): ")
+_METADATA = re.compile(r"https?://[^/ ]+/latest/(?:api/token|meta-data)")
 _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
 
 _KEYS: Final = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
@@ -86,23 +88,23 @@ _AGAIN: Final = frozenset({"SlowDown", "RequestTimeout", "InternalError", "Servi
 
 def understand(text: str) -> Answer:
     """The meaning of an error of obstore's, from its text."""
-    # What the request named (a key, a URL) comes first in the text, and is not what the server said.
-    said = text.partition("Server returned non-2xx")[2] or text
-    code = match[1] if (match := _CODE.search(said)) else ""
-    status = int(match[1]) if (match := _STATUS.search(said)) else 0
-    if "/latest/api/token" in text or "/latest/meta-data" in text:
+    if _METADATA.search(text):
         return Answer(
             Meaning.REFUSED,
             "no credentials",
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set, and this machine offers none of its own",
             "set both, or give the pod or machine a role",
         )
-    if "AssumeRoleWithWebIdentity" in text:
+    # Only what stands behind these words is the server's; before them is the key, which may say anything.
+    spoken = _SPOKEN.search(text)
+    said = text[spoken.end() :] if spoken else ""
+    status = int(found[0]) if (found := _STATUS.match(said)) else 0
+    code = found[1] if (found := _CODE.search(said)) else ""
+    if "Action=AssumeRoleWithWebIdentity" in text:
         reason = "the role could not be taken on with the web identity token"
-        return Answer(
-            Meaning.REFUSED, code or "no credentials", reason, "check AWS_ROLE_ARN and the role's trust policy"
-        )
-    if status or code:
+        remedy = "check AWS_ROLE_ARN and the role's trust policy"
+        return Answer(Meaning.REFUSED, code or "no credentials", reason, remedy)
+    if spoken:
         return _spoken(status, code)
     if "Received redirect without LOCATION" in text:
         return Answer(Meaning.OTHER, "PermanentRedirect", "the bucket lies in another region", _REGION)
@@ -140,7 +142,7 @@ def _silent(text: str) -> Answer:
     """No answer, or only a part of one."""
     lower = text.lower()
     kind = match[1] if (match := _KIND.search(text)) else ""
-    if "certificate" in lower:
+    if "invalid peer certificate" in lower:
         return Answer(
             Meaning.UNREACHABLE,
             "certificate not trusted",

@@ -291,6 +291,12 @@ def test_a_delete_removes_the_folders_it_empties_and_keeps_the_others(store: Dir
     assert store.root.exists()
 
 
+def test_an_empty_folder_is_no_child(store: DirectoryStore) -> None:
+    store.put("a/b/c", b"")
+    (store.root / "a/empty/deeper").mkdir(parents=True)  # as between a put's mkdir and its rename
+    assert store.children("a/") == ["b"]
+
+
 # --- the lock ---------------------------------------------------------------------------------------------------------
 
 HOLDER = """
