@@ -147,13 +147,13 @@ class Supervisor:
             self._account = self._read()
         except TrainpointError as error:
             say(f"the program ended: {ended}; what it committed is not known: {error.message}")
-            self._reached = None
             return AttemptView(number=len(self._history), exit_code=ended.exit_code, signal=ended.signal)
         claims = self._account.since(before)
         sole = claims[0] if len(claims) == 1 else None
         if sole is not None and self._reached is not None:
             self._repeated += max(0, self._reached - (sole.from_step or 0))
-        self._reached = reached
+        if claims:
+            self._reached = reached
         if ended.code != 0:
             say(_how_it_ended(ended, claims, reached))
         self._record_end(ended, claims, reached)
