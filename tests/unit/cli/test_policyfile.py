@@ -117,7 +117,10 @@ def test_the_policy_is_found_among_other_documents(tmp_path: Path) -> None:
                 "startFailures, fatalExitCodes, backoff)"
             ],
         ),
-        ("{retention: {}}", ["spec.retention is not a field (known here: load, save, retry)"]),
+        (
+            "{retention: {}}",
+            ["spec.retention is not a field (known here: default, storeRef, metric, load, save, retry)"],
+        ),
         ("[]", ["spec has to be a map, not a list"]),
         ("{retry: {backoff: 3}, save: [], load: x}", [
             'spec.load has to be a map, not "x"',
@@ -153,7 +156,8 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         "    line 9: spec.retry.fatalExitCodes[1] has to be at most 255, not 300",
         "    line 10: spec.load is not allowed: load.policy is needed here, since its default, Fresh, is not one of "
         "load.allowed",
-        "    line 12: spec.svae is not a field (did you mean save? known here: load, save, retry)",
+        "    line 12: spec.svae is not a field (did you mean save? known here: default, storeRef, metric, load, save, "
+        "retry)",
     ]
 
 
