@@ -145,6 +145,13 @@ def test_a_name_that_does_not_exist_is_an_error_after_the_deadline(s3_server: S3
     assert "name cannot be resolved" in fails(store, "get", StoreUnreachableError).message
 
 
+def test_https_to_a_server_without_tls_is_said_at_once(s3_server: S3Server) -> None:
+    endpoint = s3_server.endpoint.replace("http://", "https://")
+    error = fails(store_at(s3_server.env(endpoint=endpoint), deadline=300), "get", StoreUnreachableError)
+    assert "no TLS" in error.message
+    assert "http://" in error.remedy
+
+
 def test_tries_go_on_with_pauses_up_to_the_deadline_and_no_longer(s3_server: S3Server, closed_port: int) -> None:
     clock = FakeClock()
     environ = s3_server.env(endpoint=f"http://127.0.0.1:{closed_port}")

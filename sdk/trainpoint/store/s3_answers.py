@@ -142,12 +142,14 @@ def _silent(text: str) -> Answer:
     """No answer, or only a part of one."""
     lower = text.lower()
     kind = match[1] if (match := _KIND.search(text)) else ""
-    if "invalid peer certificate" in lower:
+    if "InvalidCertificate(" in text:  # rustls's name for it
         return Answer(
             Meaning.UNREACHABLE,
             "certificate not trusted",
             remedy="set AWS_CA_BUNDLE to a PEM file with the certificate authority of the server",
         )
+    if "InvalidContentType" in text:
+        return Answer(Meaning.UNREACHABLE, "no TLS at that address", remedy="write http:// in AWS_ENDPOINT_URL")
     if kind == "Timeout":
         return Answer(Meaning.TIMEOUT, "no answer in time", again=True)
     for word, meaning in (
