@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from click.testing import CliRunner
 
-from trainpoint.cli.main import main
+from tests.support import command_line
 from trainpoint.errors import error_classes
 
 
 def explain(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, ["explain", *arguments])
+    done = command_line.invoke("explain", *arguments)
     return done.exit_code, done.stdout, done.stderr
 
 

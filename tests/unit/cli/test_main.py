@@ -8,13 +8,13 @@ import sys
 
 import click
 import pytest
-from click.testing import CliRunner
 
+from tests.support import command_line
 from trainpoint.cli.main import VERBS, main
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(main, arguments)
+    done = command_line.invoke(*arguments)
     return done.exit_code, done.stdout, done.stderr
 
 

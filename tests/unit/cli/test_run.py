@@ -8,13 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
+from tests.support import command_line
 from tests.support.supervised import environment, supervise
 from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.history import read_attempts
-from trainpoint.cli.main import main
 from trainpoint.cli.run import workflow_of
 from trainpoint.clock import SystemChance, SystemClock
 from trainpoint.format.layout import TaskPath
@@ -78,13 +77,13 @@ def narration(stderr: str) -> list[str]:
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2_with_the_right_one(arguments: list[str], said: str) -> None:
-    done = CliRunner().invoke(main, ["run", *arguments])
+    done = command_line.invoke("run", *arguments)
     assert done.exit_code == 2
     assert said in done.stderr
 
 
 def test_help_needs_no_program() -> None:
-    done = CliRunner().invoke(main, ["run", "--help"])
+    done = command_line.invoke("run", "--help")
     assert done.exit_code == 0
     assert "-- PROGRAM [ARGS]..." in done.stdout
 

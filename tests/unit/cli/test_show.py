@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
+from tests.support import command_line
 from trainpoint import Checkpoint
-from trainpoint.cli.main import main
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def trainpoint(*arguments: str) -> Result:
-    return CliRunner().invoke(main, list(arguments))
+    return command_line.invoke(*arguments)
 
 
 def names(*scope: str) -> list[str]:
