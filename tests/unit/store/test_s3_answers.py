@@ -51,7 +51,7 @@ def silent(kind: str, source: str) -> str:
         (silent("Connect", "Connection refused (os error 111)"), Meaning.UNREACHABLE, "connection refused", True),
         (silent("Request", "IncompleteMessage"), Meaning.UNREACHABLE, "the connection broke", True),
         (silent("Timeout", "TimedOut"), Meaning.TIMEOUT, "no answer in time", True),
-        (silent("Connect", "InvalidCertificate(\nUnknownIssuer)"), Meaning.UNREACHABLE, "certificate not trusted", False),
+        (silent("Connect", "InvalidCertificate(\nBad)"), Meaning.UNREACHABLE, "certificate not trusted", False),
         ("Error performing PUT http://169.254.169.254/latest/api/token", Meaning.REFUSED, "no credentials", False),
         ("POST https://sts/?Action=AssumeRoleWithWebIdentity", Meaning.REFUSED, "no credentials", False),
         ("Received redirect without LOCATION", Meaning.OTHER, "PermanentRedirect", False),
