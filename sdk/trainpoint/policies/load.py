@@ -64,7 +64,8 @@ def resolve_policy(
         (setting or UNSET, setting_source),
     ]
     value, source = next(
-        ((v, s) for v, s in sources if v is not UNSET), (DEFAULT_LOAD_POLICY, "the default (argument, environment and policy not set)")
+        ((v, s) for v, s in sources if v is not UNSET),
+        (DEFAULT_LOAD_POLICY, "the default (argument, environment and policy not set)"),
     )
     policy = _parse(value, source)
     permitted = {str(name).lower() for name in allowed}
