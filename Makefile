@@ -75,8 +75,7 @@ demo: $(READY) ## about two minutes: a training, killed several times, that ends
 	@$(BIN)/python tools/demo.py
 
 bench: $(READY) ## figures: import time, save and load of 1 GiB
-	@$(BIN)/python -m benchmarks.import_time
-	@$(BIN)/python -m benchmarks.transfer
+	@$(BIN)/python -m benchmarks
 
 # --- keep it -----------------------------------------------------------------------------------------------------------
 

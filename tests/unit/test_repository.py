@@ -148,7 +148,7 @@ def test_the_sdist_holds_what_it_takes_to_test_it(tmp_path: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     tracked = {p.relative_to(ROOT).as_posix() for p in project_files()}
-    assert tracked - names <= {".gitignore"}
+    assert not tracked - names - {".gitignore"}, "add the folder to the include list in pyproject.toml"
     assert names - tracked == {"PKG-INFO"}
 
 
@@ -181,3 +181,11 @@ def test_every_link_between_documents_leads_to_a_file() -> None:
         if "://" not in target and not (page.parent / target).exists()
     ]
     assert not dead
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    docs = ROOT / "docs"
+    linked = set(re.findall(r"\]\(([^)#\s]+)\)", (docs / "index.md").read_text(encoding="utf-8")))
+    pages = {p.relative_to(docs).as_posix() for p in docs.rglob("*.md")} - {"index.md"}
+    assert len(pages) > 8
+    assert not pages - linked
