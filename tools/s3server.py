@@ -2,7 +2,8 @@
 
     python tools/s3server.py            # starts one, prints `export AWS_…` lines, runs until Ctrl-C
 
-Every listener is on 127.0.0.1. Only the standard library is used here, so that anything can import it.
+Every listener is on 127.0.0.1, or on the address that is asked for. Only the standard library is used here, so that
+anything can import it.
 """
 
 from __future__ import annotations
@@ -75,13 +76,22 @@ class S3Server:
     """
 
     def __init__(
-        self, directory: Path | None = None, *, buckets: Sequence[str] = (DEFAULT_BUCKET,), tls: Tls | None = None
+        self,
+        directory: Path | None = None,
+        *,
+        buckets: Sequence[str] = (DEFAULT_BUCKET,),
+        tls: Tls | None = None,
+        host: str = _HOST,
     ) -> None:
-        """``directory``: where the data lies; by default a new one that ``stop`` removes."""
+        """``directory``: where the data lies; by default a new one that ``stop`` removes.
+
+        ``host``: the address to listen on, for clients elsewhere (pods of a cluster). Its keys guard nothing.
+        """
         self._own = directory is None
         self.directory = Path(tempfile.mkdtemp(prefix="trainpoint-s3-")) if directory is None else directory
         self.buckets = tuple(buckets)
         self.tls = tls
+        self.host = host
         self._ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -94,8 +104,8 @@ class S3Server:
 
     @property
     def endpoint(self) -> str:
-        """``http://127.0.0.1:port``; with TLS the name the certificate is for, ``https://localhost:port``."""
-        return f"https://localhost:{self.port}" if self.tls else f"http://{_HOST}:{self.port}"
+        """``http://<host>:port``; with TLS the name the certificate is for, ``https://localhost:port``."""
+        return f"https://localhost:{self.port}" if self.tls else f"http://{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
@@ -133,8 +143,9 @@ class S3Server:
         for remaining in reversed(range(_STARTS)):
             if not self._ports:
                 self._ports = free_ports(
-                    "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc", "s3", "s3_grpc"
-                )
+                    "master", "master_grpc", "volume", "volume_grpc", "filer", "filer_grpc", "s3", "s3_grpc",
+                    host=self.host,
+                )  # fmt: skip
             self._launch()
             try:
                 self._wait_until_ready()
@@ -166,10 +177,14 @@ class S3Server:
             self._process.kill()
             self._process.wait()
             self._process = None
-        for name, port in self._ports.items():
-            kind = name.removesuffix("_grpc")
-            for left in (f"seaweedfs-{kind}-grpc-{port}.sock", f"seaweedfs-{kind}-{port}.sock"):
-                Path("/tmp", left).unlink(missing_ok=True)  # SeaweedFS puts its sockets there, wherever its data is
+        for left in self._sockets():
+            left.unlink(missing_ok=True)
+
+    def _sockets(self) -> list[Path]:
+        """SeaweedFS puts them into /tmp, wherever its data is, and does not remove them."""
+        kinds = [(name.removesuffix("_grpc"), port) for name, port in self._ports.items()]
+        names = [name for kind, port in kinds for name in (f"{kind}-{port}", f"{kind}-grpc-{port}")]
+        return [Path("/tmp", f"seaweedfs-{name}.sock") for name in names]
 
     def restart(self) -> None:
         """Kill and start again, on the same ports and data."""
@@ -193,7 +208,7 @@ class S3Server:
         ports = self._ports
         tls = [f"-s3.cert.file={self.tls.certificate}", f"-s3.key.file={self.tls.key}"] if self.tls else []
         command = [
-            str(weed), "-logtostderr=true", "server", f"-dir={data}", f"-ip={_HOST}", f"-ip.bind={_HOST}",
+            str(weed), "-logtostderr=true", "server", f"-dir={data}", f"-ip={self.host}", f"-ip.bind={self.host}",
             f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}",
 "-master.volumeSizeLimitMB=256", "-master.telemetry=false",
             f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}", "-volume.max=200",
@@ -208,9 +223,10 @@ class S3Server:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory, start_new_session=True
             )
-        # Where this process dies without a word, its end of the pipe closes and the server goes too.
+        # Where this process dies without a word, its end of the pipe closes, and the server goes with all it has made.
+        rubbish = [str(path) for path in (*self._sockets(), *([self.directory] if self._own else []))]
         self._watcher = subprocess.Popen(
-            ["sh", "-c", 'read _; kill -9 "$0"', str(self._process.pid)],
+            ["sh", "-c", 'read _; kill -9 "$0"; rm -rf "$@"', str(self._process.pid), *rubbish],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
@@ -242,7 +258,7 @@ class S3Server:
                 "localhost", port, timeout=5, context=context
             )
         else:
-            connection = http.client.HTTPConnection(_HOST, port, timeout=5)
+            connection = http.client.HTTPConnection(self.host, port, timeout=5)
         with contextlib.closing(connection):
             connection.request(method, path)
             answer = connection.getresponse()
@@ -262,8 +278,8 @@ def find_weed() -> Path:
     return Path(found)
 
 
-def free_ports(*names: str) -> dict[str, int]:
-    """A free port of 127.0.0.1 for each name. All are held until the last is found, so they differ."""
+def free_ports(*names: str, host: str = _HOST) -> dict[str, int]:
+    """A free port of the address for each name. All are held until the last is found, so they differ."""
     with contextlib.ExitStack() as held:
         found: dict[str, int] = {}
         for port in _shuffled(_PORTS):
@@ -271,7 +287,7 @@ def free_ports(*names: str) -> dict[str, int]:
                 return found
             candidate = held.enter_context(socket.socket())
             with contextlib.suppress(OSError):
-                candidate.bind((_HOST, port))
+                candidate.bind((host, port))
                 found[names[len(found)]] = port
     raise ServerError(f"no free port between {_PORTS.start} and {_PORTS.stop}")
 

@@ -49,26 +49,29 @@ def test_a_restarted_server_has_its_data_and_ports(tmp_path: Path) -> None:
     assert (tmp_path / "s3").exists()
 
 
-def test_a_server_whose_starter_is_killed_goes_too(tmp_path: Path) -> None:
+def test_a_server_whose_starter_is_killed_goes_too_with_all_it_made() -> None:
     script = (
-        "import sys; from pathlib import Path; from tools.s3server import S3Server\n"
-        "server = S3Server(Path(sys.argv[1])); server.start(); print(server.pid, flush=True); sys.stdin.read()"
+        "import sys; from tools.s3server import S3Server\n"
+        "server = S3Server(); server.start(); print(server.pid, server.directory, flush=True); sys.stdin.read()"
     )
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "s3")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=root,
-    ) as starter:
+    command, root = [sys.executable, "-c", script], Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as starter:
         assert starter.stdout is not None
-        pid = int(starter.stdout.readline())
+        pid, directory = starter.stdout.readline().split()
         assert Path(f"/proc/{pid}").exists()
+        assert Path(directory).exists()
         starter.kill()
     deadline = time.monotonic() + DEADLINE_SECONDS
-    while Path(f"/proc/{pid}").exists() and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text():
-        assert time.monotonic() < deadline, "the server still runs"
+    while runs(pid) or Path(directory).exists():
+        assert time.monotonic() < deadline, f"runs: {runs(pid)}, data: {Path(directory).exists()}"
+        time.sleep(0.02)
+
+
+def runs(pid: str) -> bool:
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def test_ports_are_free_and_differ() -> None:
