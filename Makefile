@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults test demo bench generate lock oldest clean
+.PHONY: help setup check unit store faults test demo bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -68,6 +68,14 @@ faults: $(READY) ## rung: kills, full disks, broken networks
 	$(RUNG) faults
 	@$(BIN)/python tools/needs.py s3
 	$(PYTEST) tests/faults
+
+# --- a cluster ---------------------------------------------------------------------------------------------------------
+
+kind-up: $(READY) ## the test cluster: three nodes, made by kind; minutes the first time, then under one
+	@PYTHON=$(BIN)/python tools/kind/up
+
+kind-down: ## remove the test cluster; what was built for it stays in the cache
+	@PYTHON=$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/kind/down
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 
