@@ -93,6 +93,32 @@ def test_twenty_claimants_at_once_are_served_in_turn(place: Place, tmp_path: Pat
     assert [view.number for view in read_attempts(store, TASK)] == begun
 
 
+def test_safety_does_not_rest_on_the_locks_of_a_directory(tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    place = Place(f"file://{tmp_path}/store")
+    assert codes_of(place, "unlocked", str(CLAIMANTS), str(ledger)) == [0] * CLAIMANTS
+    turns = [int(line.split()[1]) for line in ledger.read_text().splitlines()]
+    begun = turns[::2]
+    assert turns == [number for number in begun for _ in range(2)], "never two at a time"
+    assert begun == sorted(set(begun))
+    assert len(begun) == CLAIMANTS
+
+
+def test_claimants_that_are_killed_in_a_crowd_hold_nobody_up(place: Place, tmp_path: Path) -> None:
+    """Each at another request; what they began may be missing its end, for the others all is as ever."""
+    ledger = tmp_path / "ledger"
+    codes = codes_of(place, "crowd", str(CLAIMANTS), str(ledger))
+    assert codes[::2] == [0] * (CLAIMANTS // 2)
+    assert set(codes[1::2]) <= {0, -signal.SIGKILL}
+    assert codes.count(-signal.SIGKILL) >= CLAIMANTS // 4, "else it was no such crowd"
+    lines = [line.split() for line in ledger.read_text().splitlines()]
+    begun = [int(number) for what, number in lines if what == "begin"]
+    assert begun == sorted(set(begun))
+    assert len(begun) >= CLAIMANTS // 2
+    for (what, number), (_, earlier) in zip(lines[1:], lines, strict=False):
+        assert what == "begin" or number == earlier, "never two at a time"
+
+
 def test_a_claim_that_meets_a_live_holder_beyond_its_wait_names_it(place: Place) -> None:
     with holder(place) as process:
         said = f"w/r/main is being written by process {process.pid} on {os.uname().nodename}"

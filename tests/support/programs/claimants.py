@@ -3,6 +3,8 @@
 Says the exit codes of its children, as ``subprocess`` numbers them.
 
 ``claimants.py turns COUNT LEDGER``  so many at once; each claims, commits, ends; the ledger takes a line for both
+``claimants.py unlocked COUNT LEDGER``  the same in a directory whose file system has no locks
+``claimants.py crowd COUNT LEDGER``  the same, and every other one is killed before its request of its own number
 ``claimants.py die REQUEST``         one that is killed (SIGKILL) before its request of that number, counted from 0
 ``claimants.py hold``                one that claims and says so, then answers each line of standard input:
                                      ``superseded?`` with yes or no; the end of the input ends it
@@ -15,6 +17,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from tests.support.claims import TASK, ended, put_manifest
@@ -49,8 +53,8 @@ def claimed(store: Store) -> Claim:
     return claim(store, TASK, this_process(chance), clock=SystemClock(), chance=chance)
 
 
-def take_a_turn(ledger: str) -> None:
-    store = the_store()
+def take_a_turn(ledger: str, store: Store | None = None) -> None:
+    store = store or the_store()
     mine = claimed(store)
     # One write each, appended: lines of several processes stand in the order in which they were written.
     log = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -60,6 +64,17 @@ def take_a_turn(ledger: str) -> None:
     mine.check_superseded()
     os.write(log, f"end {mine.attempt}\n".encode())
     mine.end(ended(mine))
+
+
+def take_a_turn_unlocked(ledger: str) -> None:
+    store: Any = the_store()
+    store.exclusive = lambda prefix: nullcontext()
+    take_a_turn(ledger, store)
+
+
+def take_a_turn_and_die(ledger: str, request: int) -> None:
+    deadly: Any = DeadlyStore(the_store(), request)
+    take_a_turn(ledger, deadly)
 
 
 def die(request: int) -> None:
@@ -96,14 +111,19 @@ def child(work: Callable[[], None]) -> int:
 
 
 def main(verb: str, *arguments: str) -> int:
-    match verb:
-        case "turns":
-            children = [child(lambda: take_a_turn(arguments[1])) for _ in range(int(arguments[0]))]
-        case "die":
-            children = [child(lambda: die(int(arguments[0])))]
-        case _:
-            hold()
-            return 0
+    if verb == "hold":
+        hold()
+        return 0
+    number, ledger = int(arguments[0]), arguments[-1]
+    works: dict[str, list[Callable[[], None]]] = {
+        "turns": [partial(take_a_turn, ledger) for _ in range(number)],
+        "unlocked": [partial(take_a_turn_unlocked, ledger) for _ in range(number)],
+        "crowd": [
+            partial(take_a_turn_and_die, ledger, i) if i % 2 else partial(take_a_turn, ledger) for i in range(number)
+        ],
+        "die": [partial(die, number)],
+    }
+    children = [child(work) for work in works[verb]]
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
     print(*codes)
     return 0
