@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults test demo bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit store faults api test demo bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -76,6 +76,11 @@ kind-up: $(READY) ## the test cluster: three nodes, made by kind; minutes the fi
 
 kind-down: ## remove the test cluster; what was built for it stays in the cache
 	@PYTHON=$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/kind/down
+
+api: $(READY) ## rung: a real API server without nodes (not yet part of make test)
+	$(RUNG) api
+	@$(BIN)/python tools/needs.py kube
+	$(PYTEST) tests/api
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script from anywhere
 
+from tools.kube import PROGRAMS, find_program
 from tools.s3server import ServerError, find_weed
 
 
@@ -19,7 +20,13 @@ def s3() -> None:
     find_weed()
 
 
-NEEDS: Mapping[str, Callable[[], object]] = {"s3": s3}
+def kube() -> None:
+    """The programs of a Kubernetes API server."""
+    for name in PROGRAMS:
+        find_program(name)
+
+
+NEEDS: Mapping[str, Callable[[], object]] = {"s3": s3, "kube": kube}
 
 
 def main(names: list[str]) -> int:
