@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from trainpoint.claim.store import AttemptView, Claim, claim
-from trainpoint.format.layout import SnapshotId, TaskPath, attempt_key, manifest_key
+from trainpoint.format.layout import SnapshotId, TaskPath, attempt_key, manifest_key, parse_manifest_key
 from trainpoint.format.records import AttemptRecord, EndRecord, Holder, claim_mark
 from trainpoint.policies.start import Refuse
 from trainpoint.store.base import Store
@@ -90,3 +90,14 @@ def put_manifest(store: Store, attempt: int, sequence: int, uid: str = "d" * 16,
     key = manifest_key(task, SnapshotId(attempt, sequence, uid))
     store.put(key, b"{}")
     return key
+
+
+def suffixes(machine: Machine) -> list[str]:
+    """What kinds of objects the attempts have left, sorted."""
+    return sorted(row.key.rpartition(".")[2] for row in machine.store.list(TASK.attempts))
+
+
+def fences(machine: Machine) -> list[tuple[int, int]]:
+    """(attempt, sequence) of each fence, newest first."""
+    parsed = [parse_manifest_key(row.key) for row in machine.store.list(TASK.manifests)]
+    return [(p[0].attempt, p[0].sequence) for p in parsed if p is not None and p[1] == "fence"]

@@ -1,4 +1,4 @@
-"""All interleavings of a few claimants, played through; see ``tests.support.claim_model`` for the world they live in.
+"""All interleavings of a few claimants, played through; see ``tests.support.claim_world`` for the world they live in.
 
 What each world holds is in its name. Four claimants may all crash, each between any two of its requests, and retry
 without bound. Commits, late requests of dead processes and processes wrongly taken for dead are played with two and
@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.claim_model import BrokenInvariantError, Rules, World, explore
+from tests.support.claim_model import explore
+from tests.support.claim_world import BrokenInvariantError, Rules, World
 from trainpoint.claim import protocol
 from trainpoint.claim.protocol import Board, Mark, Stock, Try
 
