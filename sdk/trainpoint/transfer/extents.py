@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from trainpoint.errors import BucketNotFoundError, CorruptCheckpointError, ObjectNotFoundError
+from trainpoint.errors import CorruptCheckpointError, ObjectNotFoundError
 from trainpoint.format.digest import digest_of
 from trainpoint.format.manifest import Extent, FileEntry, Manifest
 from trainpoint.store.base import Buffer, Store
@@ -118,7 +118,5 @@ class VerifiedSource:
         key = self.manifest.objects[number].key
         try:
             return self.persistence.attempt(lambda: self.store.read(key, offset, length))
-        except BucketNotFoundError:
-            raise
         except ObjectNotFoundError as error:
             raise self.damage(piece, f"is missing (there is no object {key})") from error

@@ -417,6 +417,18 @@ def test_an_unsafe_manifest_is_refused_and_nothing_is_written(
     assert not memory.requests
 
 
+def test_a_digest_that_fits_a_shorter_object_does_not_pass_for_the_whole_extent(
+    memory: MemoryStore, checkpoint: Manifest, target: Path
+) -> None:
+    memory.put("ns/_/data/short", b"abc")
+    digest = digest_of(b"abc")
+    entry = FileEntry("x", 10, 0o644, digest, (Extent(0, 0, 10, digest),))
+    stored = replace(checkpoint.objects[0], key="ns/_/data/short", size=10)
+    with pytest.raises(CorruptCheckpointError, match=r"is short \(3 of 10 bytes"):
+        load(memory, replace(checkpoint, files=(entry,), links=(), directories=(), objects=(stored,)), target)
+    assert_untouched(target)
+
+
 def test_extents_that_overlap_are_fine(memory: MemoryStore, tmp_path: Path) -> None:
     """Files may share bytes of an object; the format allows it for reuse."""
     data = pattern(1000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -308,6 +309,31 @@ def test_a_killed_process_s_area_is_removed_by_the_next_one_and_a_living_one_s_i
 def dead_area(temp: Path, *, host: str | None = None, pid: int = 2**22 + 1, uid: str = "0" * 16) -> Path:
     """What a process that no longer exists would have left."""
     return make(temp / f"trainpoint-{host or stage_module._host()}-{pid}-123-{uid}", {"current/x": File(b"1", 0o400)})
+
+
+def test_an_area_that_is_locked_stays_though_its_pid_is_unknown_here(temp: Path) -> None:
+    """Its process may live in another container, which shares the directory but not the pids."""
+    area = dead_area(temp)
+    descriptor = os.open(area, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        sweep_dead(temp)
+        assert area.is_dir()
+    finally:
+        os.close(descriptor)
+    sweep_dead(temp)
+    assert not area.exists()
+
+
+def test_an_area_whose_lock_cannot_be_asked_for_stays(temp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    area = dead_area(temp)
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    sweep_dead(temp)
+    assert area.is_dir()
+    StagingArea(temp).close()  # and one can be made all the same
 
 
 def test_a_dead_area_is_removed(temp: Path) -> None:

@@ -26,7 +26,8 @@ from trainpoint.format.manifest import EXTENT_BYTES
 from trainpoint.store.base import Buffer
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 from trainpoint.transfer.parallel import Stop
-from trainpoint.transfer.tree import scan
+from trainpoint.transfer.source import fill
+from trainpoint.transfer.tree import TreeFile, scan
 from trainpoint.transfer.upload import BUFFERED_BYTES, CHUNK_BYTES, STREAMS, Uploaded, upload
 
 LARGE = BUFFERED_BYTES + 3 * CHUNK_BYTES
@@ -159,6 +160,21 @@ def test_a_small_file_that_shrinks_before_it_is_packed_makes_no_pack(memory: Mem
     os.truncate(root / "b", 2)
     with pytest.raises(ChangedDuringSaveError, match="'b'"):
         upload(memory, TASK, SNAPSHOT, tree, clock=FakeClock(), chance=FakeChance())
+    assert memory.keys() == []
+
+
+def test_a_small_file_that_changes_while_it_is_read_makes_no_object(
+    memory: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "r", {"a": File(b"12345")})
+
+    def late(part: memoryview, source: io.FileIO, file: TreeFile) -> None:
+        fill(part, source, file)
+        grow(root / "a")
+
+    monkeypatch.setattr("trainpoint.transfer.upload.fill", late)
+    with pytest.raises(ChangedDuringSaveError, match="'a'"):
+        send(memory, root)
     assert memory.keys() == []
 
 
