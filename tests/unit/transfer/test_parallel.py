@@ -55,6 +55,7 @@ def test_the_first_failure_is_raised_and_the_rest_is_not_begun() -> None:
 def test_a_failure_stops_tasks_that_are_under_way_and_is_the_one_raised() -> None:
     stop = Stop()
     waiting = threading.Event()
+    stopped: list[bool] = []
 
     def fails() -> None:
         assert waiting.wait(DEADLINE)
@@ -62,14 +63,16 @@ def test_a_failure_stops_tasks_that_are_under_way_and_is_the_one_raised() -> Non
 
     def waits() -> None:
         waiting.set()
-        until = threading.Event()
+        pause = threading.Event()
         for _ in range(int(DEADLINE * 100)):
+            if stop.is_set():
+                stopped.append(True)
             stop.check()
-            until.wait(0.01)
-        pytest.fail("was not stopped")
+            pause.wait(0.01)
 
     with pytest.raises(BoomError):
         run_all([waits, fails], workers=2, stop=stop)
+    assert stopped, f"was not stopped within {DEADLINE} s"
 
 
 def test_a_callers_flag_stops_it_all() -> None:

@@ -84,6 +84,14 @@ def test_a_header_and_a_body_read_in_turn_are_fetched_once_each(memory: MemorySt
     assert memory.requests == {"read": 2}
 
 
+def test_the_part_that_was_used_last_is_kept(memory: MemoryStore, checkpoint: Manifest) -> None:
+    with opened(memory, checkpoint, "large") as stream:
+        for part in (0, 1, 0, 2, 0):
+            stream.seek(part * SMALL_EXTENT)
+            stream.peek()
+    assert memory.requests == {"read": 3}
+
+
 def test_lines_can_be_read(memory: MemoryStore, checkpoint: Manifest) -> None:
     with opened(memory, checkpoint, "d/lines.jsonl") as stream:
         assert [json.loads(line)["a"] for line in stream] == [1, 2]
