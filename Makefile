@@ -62,12 +62,12 @@ unit: $(READY) ## rung: no server, no network
 store: $(READY) ## rung: a real S3 server
 	$(RUNG) store
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) tests/store
+	$(PYTEST) -n 2 tests/store
 
 faults: $(READY) ## rung: kills, full disks, broken networks
 	$(RUNG) faults
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) tests/faults
+	$(PYTEST) -n 2 tests/faults
 
 # --- a cluster ---------------------------------------------------------------------------------------------------------
 
