@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults api test demo bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit store faults api cluster test demo bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -81,6 +81,11 @@ api: $(READY) ## rung: a real API server without nodes (not yet part of make tes
 	$(RUNG) api
 	@$(BIN)/python tools/needs.py kube
 	$(PYTEST) tests/api
+
+cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there (not yet part of make test)
+	$(RUNG) cluster
+	@$(BIN)/python tools/needs.py s3
+	$(PYTEST) -n 2 tests/cluster
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 

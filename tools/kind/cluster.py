@@ -20,11 +20,11 @@ def cluster_up(host: Host, node_key: str, *, made_by: str = "") -> bool:
     """Create it unless it is there, is made of the same, and answers. True if it was created."""
     key = key_of(HERE / "kind.yaml", HERE / "audit.yaml", node_key, host.kind)
     record = {"key": key, "engine": str(host.kind), "made_by": made_by}
-    exists = CLUSTER in clusters(host)
-    if exists and recorded(host.places).get("key") == key and healthy(host):
-        return False
-    if exists:
-        say("the cluster that is there is of another make or does not answer: creating it anew")
+    if CLUSTER in clusters(host):
+        same = recorded(host.places).get("key") == key
+        if same and healthy(host):
+            return False
+        say(f"the cluster that is there {'is not healthy' if same else 'is of another make'}: creating it anew")
     cluster_down(host)
     started = time.monotonic()
     _record(host.places, {**record, "key": ""})  # a run that is killed now leaves what must not be taken for a cluster

@@ -1,0 +1,190 @@
+"""The cluster as tests use it: kubectl with deadlines, a namespace of one's own, the nodes from beneath.
+
+Whether it is the test cluster of ``tools/kind`` or the one that the kubeconfig at hand names is not seen here, but for
+``Cluster.nodes``, which only the first has.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from tests.support.nodes import Nodes
+
+Object = Mapping[str, Any]
+"""A Kubernetes object as JSON."""
+
+DEADLINE_SECONDS: Final = 120.0
+_POLL_SECONDS: Final = 0.2
+_T = TypeVar("_T")
+
+
+class ClusterError(AssertionError):
+    """What was wanted of the cluster did not happen; the message shows what was seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Verbs on the whole cluster."""
+
+    nodes: Nodes | None
+    """None on a cluster that is not ours"""
+
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 60) -> str:
+        """Standard output of kubectl; ClusterError with its standard error where it fails."""
+        done = self.try_kubectl(*words, stdin=stdin, seconds=seconds)
+        if done.returncode != 0:
+            raise ClusterError(f"kubectl {' '.join(words)}: exit code {done.returncode}\n{done.stderr[-3000:]}")
+        return done.stdout
+
+    def try_kubectl(
+        self, *words: str, stdin: str | None = None, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """kubectl with whatever exit code it ends, for tests of refusals."""
+        try:
+            return subprocess.run(
+                ["kubectl", *words], input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ClusterError(f"kubectl {' '.join(words)}: not done after {seconds:.0f} s") from error
+
+    def apply(self, *objects: Object | str) -> None:
+        """Server-side apply of objects, or of YAML text."""
+        for part in objects:
+            text = part if isinstance(part, str) else json.dumps(part)
+            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
+
+    def get(self, *words: str) -> Object:
+        """``kubectl get … -o json``."""
+        found: Object = json.loads(self.kubectl("get", *words, "--output=json"))
+        return found
+
+    def namespace(self, name: str) -> Namespace:
+        return Namespace(self, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """The same verbs in one namespace, and those for pods."""
+
+    cluster: Cluster
+    name: str
+
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 60) -> str:
+        return self.cluster.kubectl(f"--namespace={self.name}", *words, stdin=stdin, seconds=seconds)
+
+    def try_kubectl(
+        self, *words: str, stdin: str | None = None, seconds: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        return self.cluster.try_kubectl(f"--namespace={self.name}", *words, stdin=stdin, seconds=seconds)
+
+    def apply(self, *objects: Object | str) -> None:
+        for part in objects:
+            text = part if isinstance(part, str) else json.dumps(part)
+            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
+
+    def get(self, *words: str) -> Object:
+        found: Object = json.loads(self.kubectl("get", *words, "--output=json"))
+        return found
+
+    def list(self, kind: str, selector: str = "") -> Sequence[Object]:
+        items: Sequence[Object] = self.get(kind, f"--selector={selector}")["items"]
+        return items
+
+    def secret(self, name: str, values: Mapping[str, str]) -> None:
+        """A Secret, for ``envFrom``."""
+        self.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": dict(values)},
+        )
+
+    def configmap(self, name: str, values: Mapping[str, str]) -> None:
+        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": dict(values)})
+
+    # --- waiting: on a condition, never for a time --------------------------------------------------------------------
+
+    def wait(self, resource: str, condition: str, *, seconds: float = DEADLINE_SECONDS) -> None:
+        """``kubectl wait``, which watches. ``condition``: ``condition=Ready``, ``delete``, ``jsonpath=…``."""
+        done = self.try_kubectl(
+            "wait", resource, f"--for={condition}", f"--timeout={seconds:.0f}s", seconds=seconds + 30
+        )
+        if done.returncode != 0:
+            raise ClusterError(f"{resource}: not {condition} within {seconds:.0f} s: {done.stderr}\n{self.state()}")
+
+    def wait_until(
+        self, what: str, look: Callable[[], _T], holds: Callable[[_T], bool], *, seconds: float = DEADLINE_SECONDS
+    ) -> _T:
+        """What ``look`` saw once it ``holds``; ClusterError with what it saw last where it never does."""
+        return wait_until(what, look, holds, seconds=seconds, state=self.state)
+
+    # --- pods ---------------------------------------------------------------------------------------------------------
+
+    def logs(self, pod: str, *, container: str | None = None, previous: bool = False) -> str:
+        """What the container has printed so far; ``previous``: the one before its last restart."""
+        which = [f"--container={container}"] if container else []
+        return self.kubectl("logs", pod, *which, f"--previous={str(previous).lower()}")
+
+    def wait_for_log(self, pod: str, text: str, *, seconds: float = DEADLINE_SECONDS) -> str:
+        """The log, once the text is in it; ClusterError where the pod ends without, or time is over."""
+
+        def look() -> tuple[str, str]:
+            phase = self.phase(pod)
+            started = phase in ("Running", "Succeeded", "Failed")
+            return phase, self.try_kubectl("logs", pod).stdout if started else ""
+
+        def holds(seen: tuple[str, str]) -> bool:
+            phase, log = seen
+            if text not in log and phase in ("Succeeded", "Failed"):
+                raise ClusterError(f"pod {pod} is {phase} and never printed {text!r}:\n{log[-3000:]}\n{self.state()}")
+            return text in log
+
+        return self.wait_until(f"pod {pod} prints {text!r}", look, holds, seconds=seconds)[1]
+
+    def phase(self, pod: str) -> str:
+        """``Pending``, ``Running``, ``Succeeded``, ``Failed``, or "" where there is none."""
+        return self.try_kubectl("get", "pod", pod, "--output=jsonpath={.status.phase}").stdout
+
+    def wait_for_phase(self, pod: str, *phases: str, seconds: float = DEADLINE_SECONDS) -> str:
+        """The first of these phases that the pod is in; an end that is none of them fails at once."""
+
+        def holds(phase: str) -> bool:
+            if phase in ("Succeeded", "Failed") and phase not in phases:
+                raise ClusterError(f"pod {pod} is {phase}:\n{self.try_kubectl('logs', pod).stdout[-3000:]}")
+            return phase in phases
+
+        return self.wait_until(f"pod {pod} is {' or '.join(phases)}", lambda: self.phase(pod), holds, seconds=seconds)
+
+    def exit_code(self, pod: str) -> int:
+        """Of the pod's first container, which has ended."""
+        state = self.get("pod", pod)["status"]["containerStatuses"][0]["state"]
+        return int(state["terminated"]["exitCode"])
+
+    def state(self) -> str:
+        """What a person would look at first: objects, events, the end of every log."""
+        parts = [self.try_kubectl("get", "jobs,pods", "--output=wide").stdout]
+        parts.append(self.try_kubectl("get", "events", "--sort-by=.lastTimestamp").stdout[-4000:])
+        names = self.try_kubectl("get", "pods", "--output=name").stdout.split()
+        parts += [f"{name}:\n{self.try_kubectl('logs', name, '--tail=40').stdout}" for name in names[:8]]
+        return "\n".join(part for part in parts if part)
+
+
+def wait_until(
+    what: str,
+    look: Callable[[], _T],
+    holds: Callable[[_T], bool],
+    *,
+    seconds: float = DEADLINE_SECONDS,
+    state: Callable[[], str] = str,
+) -> _T:
+    """What ``look`` saw once it ``holds``; ClusterError with what it saw last, and ``state``, where it never does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if holds(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{what}: not within {seconds:.0f} s; seen last: {seen!r}\n{state()}".rstrip())
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,147 @@
+"""The test cluster, started and reached by a run of the tests. How it is made: ``tools/kind``."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.support.nodes import Nodes
+from tests.support.repository import ROOT
+from tools.images import build_image, build_wheel, docker_build
+from tools.kind.cluster import recorded
+from tools.kind.hosts import Kind, environment
+from tools.kind.made import key_of
+from tools.kind.places import CLUSTER, CONTROL_PLANE, WORKERS, Places, pins
+from tools.kind.python_image import base_name, wheels
+
+_CLONE_NEWNET: Final = 0x40000000
+_OWN_NETWORK: Final = Path("/proc/self/ns/net")
+_REPOSITORY: Final = "trainpoint-test/trainer"
+
+
+class KindCluster:
+    """One for a run of the tests, shared by its processes. Removed at the end if this run had it created."""
+
+    def __init__(self, run: str) -> None:
+        self.places = Places.of()
+        self.run = run
+        self._outside: int | None = None
+
+    def up(self) -> Nodes:
+        """Make sure that it is there; from then on this process, and what it starts, can reach it."""
+        self._tool("up", "--made-by", self.run)
+        kind = Kind(recorded(self.places)["engine"])
+        reachable = environment(self.places, kind)
+        os.environ.update({name: reachable[name] for name in ("KUBECONFIG", "PATH")})
+        if kind is Kind.OWN:
+            os.environ["DOCKER_HOST"] = reachable["DOCKER_HOST"]
+            self._outside = os.open(_OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+            with open(self.places.netns) as inside:
+                _enter_network(inside.fileno())
+        return Nodes(CONTROL_PLANE, WORKERS)
+
+    def down(self) -> None:
+        """Leave its network; remove it, and the engine, if it was created for this run."""
+        if self._outside is not None:
+            _enter_network(self._outside)
+            os.close(self._outside)
+            self._outside = None
+        self._tool("down", "--only-of", self.run)
+
+    def gateway(self) -> str:
+        """This side's address as nodes and pods see it."""
+        answer = subprocess.run(
+            ["docker", "network", "inspect", "kind"], capture_output=True, text=True, timeout=30, check=True
+        )
+        networks = json.loads(answer.stdout)[0]["IPAM"]["Config"]
+        return next(str(n["Gateway"]) for n in networks if "." in n.get("Gateway", ""))
+
+    def trainer_image(self) -> str:
+        """The project's image with this checkout's code and the programs of the tests, on every worker. Its name."""
+        with tempfile.TemporaryDirectory(prefix="trainpoint-test-image-") as scratch, self.exclusively("image"):
+            wheel = build_wheel(Path(scratch))
+            programs = ROOT / "tests/support/programs"
+            offline = recorded(self.places)["engine"] == Kind.OWN
+            base = base_name() if offline else pins()["PYTHON_IMAGE"]
+            made_of = (wheel, ROOT / "images/trainer", ROOT / "tests/support/trainer", programs, base)
+            tag = f"{_REPOSITORY}:{key_of(*made_of)}"
+            env = dict(os.environ)
+            if not _docker("images", "--quiet", tag):
+                plain = f"{_REPOSITORY}-base:{key_of(wheel, ROOT / 'images/trainer', base)}"
+                build_image("trainer", plain, wheel=wheel, base=base, wheels=wheels(self.places), env=env)
+                context = Path(scratch, "context")
+                context.mkdir()
+                (context / "Dockerfile").write_bytes((ROOT / "tests/support/trainer/Dockerfile").read_bytes())
+                _copy_programs(programs, context / "programs")
+                docker_build(context, tag, {"BASE": plain}, env=env)
+                _remove_others(keep=(plain, tag))
+            self._load(tag)
+        return tag
+
+    def _load(self, tag: str) -> None:
+        """Onto each worker that does not have it; one archive for all."""
+        lacking = [worker for worker in WORKERS if tag not in _images_on(worker)]
+        if lacking:
+            subprocess.run(
+                ["kind", "load", "docker-image", "--name", CLUSTER, "--nodes", ",".join(lacking), tag],
+                capture_output=True, text=True, timeout=300, check=True,
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def exclusively(self, what: str) -> Iterator[None]:
+        """One process of all that run tests on this cluster at a time."""
+        with open(self.places.state / f"{what}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _tool(self, verb: str, *words: str) -> None:
+        done = subprocess.run(
+            [str(ROOT / "tools/kind" / verb), *words], env={**os.environ, "PYTHON": sys.executable},
+            stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+        sys.stderr.write(done.stderr)  # pytest shows it where a test fails
+        if done.returncode != 0:
+            raise RuntimeError(f"tools/kind/{verb} failed:\n{done.stderr[-5000:]}")
+
+
+def _enter_network(namespace: int) -> None:
+    """This thread, and all that it starts from now on. (``os.setns`` came with Python 3.12.)"""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace, _CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def _images_on(node: str) -> str:
+    return _docker("exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
+
+
+def _copy_programs(source: Path, to: Path) -> None:
+    to.mkdir()
+    for program in sorted(source.glob("*.py")):
+        (to / program.name).write_bytes(program.read_bytes())
+
+
+def _remove_others(*, keep: tuple[str, ...]) -> None:
+    """Images of earlier checkouts; one that is in use stays."""
+    listed = _docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    old = [name for name in listed if name.startswith(_REPOSITORY) and name not in keep]
+    if old:
+        subprocess.run(["docker", "rmi", *old], capture_output=True, timeout=120, check=False)
+
+
+def settings_at_hand(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What a person gives for a cluster that is not ours: TRAINPOINT_TEST_IMAGE, TRAINPOINT_TEST_STORE, AWS_*."""
+    return {k: v for k, v in environ.items() if k.startswith(("AWS_", "TRAINPOINT_TEST_"))}
