@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trainpoint.api.names import DEFAULT_STORE, ENV_LOAD_POLICY, ENV_POLICY, ENV_STORE, LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import PolicyFileError
 from trainpoint.identity import Identity, IndexArgument, resolve
+from trainpoint.pod import identity_in_pod
 from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
 from trainpoint.policies.settings import PolicySettings, from_json
 from trainpoint.store.url import open_store
+
+if TYPE_CHECKING:
+    from trainpoint.cluster import Cluster
+
+logger = logging.getLogger("trainpoint")
 
 FIRST_CONTACT_SECONDS = 30.0
 """How long a start goes on trying to reach its store."""
@@ -32,6 +40,8 @@ class Context:
     chance: Chance
     environ: Mapping[str, str]
     store_url: str
+    cluster: Cluster | None = None
+    """None: no API server is involved"""
 
     def first_contact(self) -> None:
         """Ask the store for its marker, and make it if this process may write and there is none.
@@ -54,6 +64,8 @@ class Context:
 
     @property
     def namespace(self) -> str:
+        if self.cluster is not None:
+            return self.cluster.kube.namespace
         return self.identity.task.namespace if self.identity else LOCAL_NAMESPACE
 
 
@@ -77,19 +89,49 @@ def open_context(
     """
     environ = dict(os.environ) if environ is None else environ
     clock, chance = clock or SystemClock(), chance or SystemChance()
-    settings = _settings(environ)
+    cluster = None
+    if not (store or environ.get(ENV_STORE)) and environ.get("KUBERNETES_SERVICE_HOST"):
+        # Only here: a laptop needs neither the official client nor the half second that it takes to load.
+        from trainpoint.cluster import find_cluster
+
+        cluster = find_cluster(environ, clock=clock, chance=chance, say=logger.warning)
+    settings = _settings(environ) if cluster is None else cluster.settings
     decision = resolve_policy(
         argument=load_policy,
         environment=environ.get(ENV_LOAD_POLICY),
+        label=cluster.pod.setting("load-policy") if cluster else None,
         setting=settings.load.policy,
         setting_source=settings.source,
         allowed=settings.load.allowed,
     )
-    identity = resolve(workflow=workflow, run=run, task=task, index=index, owner=owner, environ=environ, chance=chance)
-    url = store or environ.get(ENV_STORE) or DEFAULT_STORE
+    if cluster is None:
+        identity = resolve(
+            workflow=workflow, run=run, task=task, index=index, owner=owner, environ=environ, chance=chance
+        )
+    else:
+        identity = identity_in_pod(
+            cluster.pod,
+            workflow=workflow,
+            run=run,
+            task=task,
+            index=index,
+            owner=owner,
+            environ=environ,
+            chance=chance,
+        )
+        environ = {**environ, **cluster.store_environ}
+        logger.info(
+            "pod %s, namespace %s, policy %s, store %s; configured by %s",
+            cluster.pod.name,
+            cluster.pod.namespace,
+            cluster.policy,
+            cluster.store_name,
+            cluster.way,
+        )
+    url = cluster.store_url if cluster else store or environ.get(ENV_STORE) or DEFAULT_STORE
     opened = open_store(url, environ=environ, clock=clock, chance=chance)
     catalog = BucketCatalog(opened, clock=clock, chance=chance)
-    return Context(identity, settings, decision, catalog, clock, chance, environ, url)
+    return Context(identity, settings, decision, catalog, clock, chance, environ, url, cluster)
 
 
 def _settings(environ: Mapping[str, str]) -> PolicySettings:

@@ -26,8 +26,9 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
     frozenset(level.split())
     for level in (
         "api errors clock",
-        "policies identity store format",
+        "policies identity pod contract store format",
         "catalog transfer",
+        "cluster",
         "claim",
         "context",
         "testing",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 GROUP: Final = "trainpoint.dev"
 VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
+Plural = Literal["checkpoints", "checkpointruns", "checkpointpolicies", "checkpointstores"]
 
 ENV_WORKFLOW: Final = "TRAINPOINT_WORKFLOW"
 ENV_RUN: Final = "TRAINPOINT_RUN"
@@ -17,9 +18,23 @@ ENV_STORE: Final = "TRAINPOINT_STORE"
 ENV_POLICY: Final = "TRAINPOINT_POLICY"
 ENV_LOAD_POLICY: Final = "TRAINPOINT_LOAD_POLICY"
 ENV_TEMP_DIR: Final = "TRAINPOINT_TEMP_DIR"
+ENV_COMPLETION_INDEX: Final = "TRAINPOINT_COMPLETION_INDEX"
 ENV_TAKEOVER: Final = "TRAINPOINT_TAKEOVER"
 ENV_PROGRESS_FILE: Final = "TRAINPOINT_PROGRESS_FILE"
 """Set by ``trainpoint run`` for its child; holds the last step that training reached."""
+
+# Set by the pod contract (docs/reference/pod-contract.md), from the downward API.
+ENV_NAMESPACE: Final = "TRAINPOINT_NAMESPACE"
+ENV_POD_NAME: Final = "TRAINPOINT_POD_NAME"
+ENV_POD_UID: Final = "TRAINPOINT_POD_UID"
+ENV_NODE: Final = "TRAINPOINT_NODE"
+ENV_SERVICE_ACCOUNT: Final = "TRAINPOINT_SERVICE_ACCOUNT"
+ENV_JOB: Final = "TRAINPOINT_JOB"
+ENV_JOB_UID: Final = "TRAINPOINT_JOB_UID"
+
+CONFIG_MAP: Final = "trainpoint"
+"""What a namespace's policies and stores come to, in one ConfigMap; its mount in a pod is CONFIG_MOUNT."""
+CONFIG_MOUNT: Final = "/etc/trainpoint"
 
 LOCAL_NAMESPACE: Final = "_"
 """The namespace of everything saved off-cluster."""

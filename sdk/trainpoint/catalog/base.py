@@ -13,8 +13,8 @@ from trainpoint.format.digest import JsonObject
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.reference import CheckpointRef
 
-Status = Literal["Committed", "Corrupt", "Superseded", "Deleting"]
-"""A subset of ``status.state`` of the kind Checkpoint: what a store alone can tell."""
+Status = Literal["Saving", "Committed", "Verified", "Corrupt", "Failed", "Superseded", "Quarantined", "Deleting"]
+"""``status.state`` of the kind Checkpoint. A store alone tells Committed, Corrupt, Superseded and Deleting."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,21 +19,35 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "show": ("trainpoint.cli.show:show", "One checkpoint, with its files."),
     "why": ("trainpoint.cli.why:why", "What a run's attempts started from, and why."),
     "rm": ("trainpoint.cli.show:rm", "Delete checkpoints for good."),
+    "inject": ("trainpoint.cli.inject:inject", "A Job's manifest with the pod contract in it."),
     "explain": ("trainpoint.cli.explain:explain", "What an error code means and what to do."),
 }
 """Verb: where it lies, and its line in ``trainpoint --help``."""
 
 
+CLUSTER_VERBS: Final[dict[str, tuple[str, str]]] = {
+    "list": ("trainpoint.cli.kube:list_", "Checkpoints, newest first."),
+    "show": ("trainpoint.cli.kube:show", "One checkpoint."),
+    "why": ("trainpoint.cli.kube:why", "What the newest attempt of a run started from, and why."),
+    "rm": ("trainpoint.cli.kube:rm", "Delete checkpoints for good."),
+    "inject": VERBS["inject"],
+    "explain": VERBS["explain"],
+}
+"""The same for ``kubectl trainpoint``, which asks the API server instead of a store."""
+
+
 class Verbs(click.Group):
     """A group whose commands are imported when they are used."""
 
+    table = VERBS
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in self.table:
             return None
-        module, _, name = VERBS[cmd_name][0].partition(":")
+        module, _, name = self.table[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}:{name} is not a command")
@@ -41,7 +55,7 @@ class Verbs(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+            formatter.write_dl([(verb, line) for verb, (_, line) in self.table.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -55,6 +69,16 @@ class Verbs(click.Group):
 @click.version_option(package_name="trainpoint", message="trainpoint %(version)s")
 def main() -> None:
     """Training checkpoints that always resume from something good."""
+
+
+class ClusterVerbs(Verbs):
+    table = CLUSTER_VERBS
+
+
+@click.command(cls=ClusterVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="trainpoint", message="kubectl trainpoint %(version)s")
+def kubectl() -> None:
+    """Training checkpoints of a Kubernetes namespace."""
 
 
 if __name__ == "__main__":

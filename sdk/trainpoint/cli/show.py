@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 
 import click
@@ -46,13 +47,13 @@ def list_(scope: str | None, everything: bool, limit: int, store: str | None, ou
     elif not shown:
         click.echo(f"no checkpoints in {catalog.store.url}" + (f" of {scope}" if scope else ""))
     else:
-        _show(shown, catalog)
+        show_rows(shown, catalog.clock.now())
     if more:
         click.echo(f"… and more: trainpoint list{' ' + scope if scope else ''} -n 0", err=True)
 
 
-def _show(infos: Sequence[CheckpointInfo], catalog: BucketCatalog) -> None:
-    now = catalog.clock.now()
+def show_rows(infos: Sequence[CheckpointInfo], now: datetime) -> None:
+    """The table of checkpoints."""
     indexed = any(info.index for info in infos)
     titles = [
         "RUN",

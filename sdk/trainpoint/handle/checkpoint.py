@@ -428,6 +428,7 @@ class Checkpoint:
                     self._writer.raise_deferred()
                 except TrainpointError as late:
                     deferred = late
+                self._writer.close_records()
                 self._end(self._writer, error or deferred)
         finally:
             signals.unregister(self)

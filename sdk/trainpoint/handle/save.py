@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.record import Recorder
 from trainpoint.claim.store import Claim
 from trainpoint.clock import Chance, Clock, rfc3339
 from trainpoint.errors import (
@@ -72,6 +73,7 @@ class Saver:
         chance: Chance,
         deadline_seconds: float,
         on_saved: Callable[[Manifest, float], None],
+        recorder: Recorder | None = None,
     ) -> None:
         self._catalog = catalog
         self._claim = claim
@@ -79,6 +81,7 @@ class Saver:
         self._chance = chance
         self._deadline_seconds = deadline_seconds
         self._on_saved = on_saved
+        self._recorder = recorder
         self._changed = threading.Condition()
         self._queue: deque[SaveRequest] = deque()
         self._busy = False
@@ -148,7 +151,23 @@ class Saver:
             finally:
                 request.release()
 
+    def close(self) -> int:
+        """Nothing more comes. Returns how many saves the API server has no record of."""
+        return self._recorder.close() if self._recorder is not None else 0
+
     def _save(self, request: SaveRequest) -> None:
+        """Save, and have it recorded, whatever comes of it."""
+        if self._recorder is None:
+            self._commit(request)
+            return
+        self._recorder.begin(request.snapshot)
+        try:
+            self._recorder.commit(self._commit(request))
+        except BaseException:
+            self._recorder.fail(request.snapshot)
+            raise
+
+    def _commit(self, request: SaveRequest) -> Manifest:
         begun = self._clock.monotonic()
         task, snapshot = request.snapshot.task, request.snapshot.id
         try:
@@ -185,3 +204,4 @@ class Saver:
             raise
         request.ref._commit()
         self._on_saved(manifest, self._clock.monotonic() - begun)
+        return manifest

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainpoint.api.names import ENV_PROGRESS_FILE, ENV_TAKEOVER
+from trainpoint.catalog.record import Recorder
 from trainpoint.claim.liveness import this_process
 from trainpoint.claim.store import Claim, claim
 from trainpoint.clock import rfc3339
@@ -104,6 +105,7 @@ class Writer:
             chance=context.chance,
             deadline_seconds=save.deadline_seconds,
             on_saved=self._on_saved,
+            recorder=_recorder(context),
         )
         self.preempted = False
         self._asked = False  # the program uses should_save
@@ -130,16 +132,7 @@ class Writer:
             identity.task.task + (f"[{identity.task.index}]" if identity.task.index else ""),
             context.catalog.store.url,
         )
-        claimed = claim(
-            context.catalog.store,
-            identity.task,
-            this_process(context.chance),
-            owner=identity.owner,
-            clock=context.clock,
-            chance=context.chance,
-            takeover=context.environ.get(ENV_TAKEOVER, "") not in ("", "0"),
-            on_wait=lambda message: narrate.logger.info("%s", message),
-        )
+        claimed = _claim(context, identity)
         return cls(context, identity, claimed, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error)
 
     def resume(self, target: Path) -> Resumed:
@@ -250,7 +243,7 @@ class Writer:
                 owner=self.identity.owner,
                 world_size=self.identity.world_size,
                 latest=what.latest,
-                created_by=_created_by(self.claim),
+                created_by=_created_by(self._context, self.claim),
             ),
             source=source,
             release=release,
@@ -270,6 +263,12 @@ class Writer:
         narrate.logger.debug("saved %s step=%s in %.2f s", CheckpointRef(s.task, s.id), s.step, seconds)
 
     # --- the end ------------------------------------------------------------------------------------------------------
+
+    def close_records(self) -> None:
+        """Wait, a while, until the API server has a record of everything that was saved."""
+        left = self._saver.close()
+        if left:
+            narrate.logger.warning("%d checkpoints are not recorded yet; the operator records them", left)
 
     def end(self, how: Literal["Completed", "Failed", "Preempted", "Refused"], message: str, exit_code: int) -> None:
         """Write down how this attempt ended; where this process launched the run, also how the run did."""
@@ -306,6 +305,46 @@ class Writer:
         self._progress = None
 
 
+def _claim(context: Context, identity: Identity) -> Claim:
+    """By the API server where there is one, else by the store alone."""
+    me = this_process(context.chance)
+    takeover = context.environ.get(ENV_TAKEOVER, "") not in ("", "0")
+    if context.cluster is None:
+        return claim(
+            context.catalog.store,
+            identity.task,
+            me,
+            owner=identity.owner,
+            clock=context.clock,
+            chance=context.chance,
+            takeover=takeover,
+            on_wait=_say,
+        )
+    from trainpoint.claim.cluster import Claimant, claim_on_cluster  # with the official client
+
+    claimant = Claimant(
+        identity.task, me, identity.owner, context.cluster, context.catalog.store, context.clock, context.chance
+    )
+    return claim_on_cluster(claimant, takeover=takeover, on_wait=_say)
+
+
+def _recorder(context: Context) -> Recorder | None:
+    if context.cluster is None:
+        return None
+    return Recorder(
+        context.cluster.kube,
+        store_ref=context.cluster.store_name,
+        policy=context.cluster.policy,
+        clock=context.clock,
+        chance=context.chance,
+        warn=lambda message: narrate.logger.warning("%s", message),
+    )
+
+
+def _say(message: str) -> None:
+    narrate.logger.info("%s", message)
+
+
 def _progress_file(path: str | None) -> int | None:
     if not path:
         return None
@@ -315,7 +354,7 @@ def _progress_file(path: str | None) -> int | None:
         return None  # the supervisor is gone; nobody is left to tell
 
 
-def _created_by(claimed: Claim) -> dict[str, str]:
+def _created_by(context: Context, claimed: Claim) -> dict[str, str]:
     holder = claimed.record.holder
     found = {
         "host": holder.host,
@@ -323,4 +362,13 @@ def _created_by(claimed: Claim) -> dict[str, str]:
         "user": holder.user,
         "python": ".".join(map(str, sys.version_info[:3])),
     }
+    if context.cluster is not None:
+        pod = context.cluster.pod
+        found |= {
+            "podName": pod.name,
+            "podUID": pod.uid,
+            "nodeName": pod.node,
+            "serviceAccount": pod.service_account,
+            "image": pod.image,
+        }
     return {name: value for name, value in found.items() if value}

@@ -1,0 +1,207 @@
+"""``kubectl trainpoint``: list, show, why and rm, from the objects of a namespace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from trainpoint.catalog.cluster import ClusterCatalog
+from trainpoint.catalog.kube import Kube
+from trainpoint.cli.show import LIST_LIMIT, as_json, show_rows
+from trainpoint.cli.table import output_option, show_json
+from trainpoint.cli.words import metrics_text, optional, quantity
+from trainpoint.clock import SystemClock
+from trainpoint.errors import CheckpointNotFoundError
+from trainpoint.format.digest import JsonObject
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def namespace_options(command: _Command) -> _Command:
+    """``-n/--namespace`` and ``--context``, as kubectl has them."""
+    with_context = click.option("--context", default="", metavar="NAME", help="Context of the kubeconfig.")(command)
+    return click.option("-n", "--namespace", default="", metavar="NAME", help="The context's by default.")(with_context)
+
+
+def _catalog(namespace: str, context: str) -> ClusterCatalog:
+    return ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+
+
+@click.command("list")
+@click.argument("scope", required=False)
+@click.option("--limit", default=LIST_LIMIT, show_default=True, help="Rows at most; 0 for all.")
+@namespace_options
+@output_option
+def list_(scope: str | None, limit: int, namespace: str, context: str, output: str) -> None:
+    """Checkpoints, newest run first, then newest first.
+
+    SCOPE is a workflow, a run, workflow/run, workflow/run/task, workflow/run/task/index, or job/NAME.
+    """
+    catalog = _catalog(namespace, context)
+    found = catalog.checkpoints(**_selection(catalog, scope))
+    shown = found[: limit or None]
+    if output == "json":
+        show_json([as_json(info) for info in shown])
+    elif not shown:
+        click.echo(f"no checkpoints in namespace {catalog.kube.namespace}" + (f" of {scope}" if scope else ""))
+    else:
+        show_rows(shown, SystemClock().now())
+    if len(found) > len(shown):
+        click.echo(f"… and {len(found) - len(shown)} more: --limit 0", err=True)
+
+
+def _selection(catalog: ClusterCatalog, scope: str | None) -> dict[str, str]:
+    """Labels that a scope stands for."""
+    if not scope:
+        return {}
+    parts = scope.split("/")
+    if len(parts) > 1 and parts[0] not in ("job", "run"):
+        return dict(zip(("workflow", "run", "task", "index"), parts, strict=False))
+    identity = _runs(catalog, scope)[0]["spec"]["identity"]
+    if scope == identity["workflow"]:
+        return {"workflow": scope}
+    return {"workflow": identity["workflow"], "run": identity["run"]}
+
+
+def _runs(catalog: ClusterCatalog, name: str | None) -> list[JsonObject]:
+    found = catalog.runs(name or "")
+    if not found:
+        raise CheckpointNotFoundError(
+            f"namespace {catalog.kube.namespace} has no run {name!r}" if name else
+            f"namespace {catalog.kube.namespace} has no runs",
+            remedy="see what there is: kubectl get ckptrun",
+        )  # fmt: skip
+    return found
+
+
+@click.command()
+@click.argument("name")
+@namespace_options
+@output_option
+def show(name: str, namespace: str, context: str, output: str) -> None:
+    """One checkpoint. NAME is that of its object."""
+    info, value = _catalog(namespace, context).checkpoint(name)
+    if output == "json":
+        show_json({**as_json(info), "conditions": value.get("status", {}).get("conditions", [])})
+        return
+    by = info.created_by
+    facts = [
+        ("checkpoint", info.name),
+        ("task", f"{info.ref.task} in namespace {info.ref.task.namespace}"),
+        ("attempt", f"{info.attempt}, sequence {info.sequence}"),
+        ("step", optional(info.step)),
+        ("metrics", metrics_text(info.metrics)),
+        ("metadata", ", ".join(f"{k}={json.dumps(v)}" for k, v in info.metadata.items())),
+        ("status", info.status),
+        (
+            "saved by",
+            " ".join(filter(None, (by.get("podName", ""), f"on node {by['nodeName']}" if by.get("nodeName") else ""))),
+        ),
+        ("owner", info.owner),
+        ("loaded before", ", ".join(info.parents)),
+        ("store", value["spec"]["snapshot"].get("storeRef", {}).get("name", "")),
+        ("files", f"{info.files}, {quantity(info.size)}" if info.files else ""),
+        ("pinned", value["spec"].get("pin", {}).get("reason", "")),
+    ]
+    for label, text in facts:
+        if text:
+            click.echo(f"{label:<14}{text}")
+
+
+@click.command()
+@click.argument("scope", required=False)
+@namespace_options
+@output_option
+def why(scope: str | None, namespace: str, context: str, output: str) -> None:
+    """What the newest attempt of a run started from, and why.
+
+    SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
+    """
+    catalog = _catalog(namespace, context)
+    found = _runs(catalog, scope)
+    first = found[0]["spec"]["identity"]
+    same = [run for run in found if _launch(run["spec"]["identity"]) == _launch(first)]
+    if output == "json":
+        show_json([{"name": r["metadata"]["name"], "spec": r["spec"], "status": r.get("status", {})} for r in same])
+        return
+    for number, run in enumerate(same):
+        if number:
+            click.echo()
+        for line in story(run, catalog):
+            click.echo(line)
+
+
+def _launch(identity: JsonObject) -> tuple[str, str]:
+    return identity["workflow"], identity["run"]
+
+
+def story(run: JsonObject, catalog: ClusterCatalog) -> list[str]:
+    """What a run object tells of its newest attempt, in lines."""
+    identity, status = run["spec"]["identity"], run.get("status", {})
+    index = f"[{identity['index']}]" if identity.get("index") else ""
+    claim = status.get("claim")
+    title = f"run {identity['run']}, task {identity['task']}{index}"
+    if not claim:
+        return [f"{title}    never claimed"]
+    end = claim.get("end")
+    now = _ending(end) if end else "running, or ended without a word"
+    holder = claim["holder"]
+    lines = [
+        f"{title}    now: attempt {claim['attempt']}, {now}",
+        f"     pod      {holder['name']}" + (f" on node {holder['nodeName']}" if holder.get("nodeName") else ""),
+    ]
+    if refused := claim.get("refused"):
+        lines.append(f"     refused  {refused['reason']}: {refused['message']}")
+    if loaded := claim.get("loaded"):
+        step = f" (step {loaded['step']})" if "step" in loaded else ""
+        what = f"{loaded['checkpoint']}{step}: " if loaded.get("checkpoint") else ""
+        lines.append(f"     loaded   {what}{loaded['message']}")
+        for skipped in loaded.get("skipped", []):
+            at = f" (step {skipped['step']})" if "step" in skipped else ""
+            lines.append(f"     skipped  {skipped['checkpoint']}{at}: {skipped['message']}")
+        lines.append(f"     policy   {loaded['policy'].lower()}, from {loaded['source']}")
+    mine = catalog.checkpoints(workflow=identity["workflow"], run=identity["run"], task=identity["task"])
+    newest = next(
+        (
+            i
+            for i in mine
+            if i.index == identity.get("index", "") and i.latest and i.status in ("Committed", "Verified")
+        ),
+        None,
+    )
+    if newest is None:
+        lines.append("if it started now: nothing to load; it would begin at step 0")
+    else:
+        at = f" (step {newest.step})" if newest.step is not None else ""
+        lines.append(f"if it started now: would load {newest.name}{at}")
+    return lines
+
+
+def _ending(end: JsonObject) -> str:
+    match end["how"]:
+        case "Completed":
+            return "completed"
+        case "Preempted":
+            return "preempted (SIGTERM)"
+        case _:
+            message = f": {end['message']}" if end.get("message") else ""
+            return f"exit {end['exitCode']}{message}" if "exitCode" in end else f"{end['how'].lower()}{message}"
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@namespace_options
+def rm(names: Sequence[str], yes: bool, namespace: str, context: str) -> None:
+    """Delete checkpoints for good: their objects now, their bytes by the operator."""
+    catalog = _catalog(namespace, context)
+    for name in names:
+        catalog.checkpoint(name)
+    if not yes:
+        click.confirm(f"delete {len(names)} for good: {', '.join(names)}?", abort=True)
+    for name in names:
+        catalog.kube.delete("checkpoints", name)
+        click.echo(f"deleted {name}; the operator deletes its bytes")

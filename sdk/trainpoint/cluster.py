@@ -1,0 +1,168 @@
+"""What a process in a pod works with: the API server, its pod, the policy and the store of its namespace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from trainpoint.api import names
+from trainpoint.catalog.kube import Kube
+from trainpoint.clock import Chance, Clock
+from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError
+from trainpoint.format.digest import JsonObject
+from trainpoint.pod import SERVICE_ACCOUNT, Pod, pod_of_environment, pod_of_object, token_claims
+from trainpoint.policies.settings import PolicySettings, from_json
+
+WAIT_SECONDS: Final = 600.0
+"""How long a start waits for the API server; then the process ends with 1, so that the Job tries again."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One namespace of a cluster, as a pod sees it."""
+
+    kube: Kube
+    pod: Pod
+    policy: str
+    """name of the CheckpointPolicy in force; empty: none, the defaults"""
+    settings: PolicySettings
+    store_name: str
+    store_url: str
+    store_environ: Mapping[str, str]
+    """what the store's address needs of ``AWS_*``; keys come from the pod's own environment"""
+    way: str
+    """by which way the pod was configured, for the log"""
+
+
+def find_cluster(
+    environ: Mapping[str, str],
+    *,
+    clock: Clock,
+    chance: Chance,
+    say: Callable[[str], None],
+    account: Path = SERVICE_ACCOUNT,
+    mount: Path = Path(names.CONFIG_MOUNT),
+) -> Cluster | None:
+    """The cluster this process runs in; None outside of one.
+
+    Waits for an API server that is away, up to ten minutes.
+
+    Raises:
+        ClusterPermissionError, ClusterUnreachableError, NotConfiguredError, PolicyError.
+    """
+    claims = token_claims(account)
+    pod = pod_of_environment(environ)
+    if claims is None or not environ.get("KUBERNETES_SERVICE_HOST"):
+        return None
+    kube = Kube.in_pod(claims[0])
+    if pod is None:
+        found = until_reachable(lambda: kube.pod(claims[1]), clock=clock, chance=chance, say=say)
+        if found is None:
+            raise NotConfiguredError(f"pod {claims[1]} is not in namespace {claims[0]}", remedy="it was just deleted")
+        pod = pod_of_object(found)
+    wanted = environ.get(names.ENV_POLICY) or pod.setting("policy")
+    data = _mounted(mount)
+    way = "the pod contract" if pod.source == "environment" else "the service account"
+    if data is None:
+        data = until_reachable(lambda: kube.config_map(names.CONFIG_MAP), clock=clock, chance=chance, say=say)
+        way += ", one GET"
+    if data is None:
+        raise NotConfiguredError(
+            f"namespace {kube.namespace} has no ConfigMap {names.CONFIG_MAP}",
+            remedy="create a CheckpointStore and a CheckpointPolicy there, and see whether the operator runs: "
+            "kubectl get ckptstore,ckptpolicy",
+        )
+    policy, entry = chosen_policy(data, wanted, namespace=kube.namespace)
+    store = entry.get("store")
+    if not isinstance(store, dict) or not store.get("url"):
+        raise NotConfiguredError(
+            f"CheckpointPolicy {policy} in namespace {kube.namespace} has no store",
+            remedy="set spec.storeRef to a CheckpointStore that is Ready: kubectl get ckptstore",
+        )
+    settings = from_json(json.dumps(entry.get("policy", {})), where=f"CheckpointPolicy {policy}")
+    return Cluster(
+        kube=kube,
+        pod=pod,
+        policy=policy,
+        settings=settings,
+        store_name=str(store.get("name", "")),
+        store_url=str(store["url"]),
+        store_environ=_store_environ(store),
+        way=way,
+    )
+
+
+def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) -> tuple[str, JsonObject]:
+    """The named policy, else the namespace's default, from the ConfigMap's data (one JSON text a policy).
+
+    Raises:
+        PolicyError: there is no such policy; the message lists those there are.
+        NotConfiguredError: none is named, and the namespace has no default.
+    """
+    entries: dict[str, JsonObject] = {}
+    for key, text in data.items():
+        try:
+            value = json.loads(str(text))
+        except ValueError:
+            continue  # somebody's note
+        if isinstance(value, dict):
+            entries[key.removesuffix(".json")] = value
+    there = ", ".join(sorted(entries)) or "none"
+    if wanted:
+        if wanted not in entries:
+            raise PolicyError(
+                f"there is no CheckpointPolicy {wanted!r} in namespace {namespace} (there: {there})",
+                remedy="correct the label trainpoint.dev/policy, or create it",
+            )
+        return wanted, entries[wanted]
+    defaults = sorted(name for name, entry in entries.items() if entry.get("default"))
+    if not defaults:
+        raise NotConfiguredError(
+            f"namespace {namespace} has no default CheckpointPolicy (there: {there})",
+            remedy="name one by the label trainpoint.dev/policy, or set spec.default: true on one",
+        )
+    return defaults[0], entries[defaults[0]]
+
+
+def until_reachable(
+    ask: Callable[[], _T],
+    *,
+    clock: Clock,
+    chance: Chance,
+    say: Callable[[str], None],
+    limit_seconds: float = WAIT_SECONDS,
+) -> _T:
+    """The answer of the API server; asks again, with growing pauses, while it is away."""
+    deadline = clock.monotonic() + limit_seconds
+    pause = 0.5
+    told = False
+    while True:
+        try:
+            return ask()
+        except ClusterUnreachableError as error:
+            if clock.monotonic() >= deadline:
+                raise
+            if not told:
+                say(f"{error.message}; waiting for it, up to {limit_seconds / 60:.0f} minutes")
+                told = True
+        clock.sleep(pause * (0.5 + chance.fraction() / 2))
+        pause = min(10.0, pause * 1.7)
+
+
+def _mounted(mount: Path) -> JsonObject | None:
+    """The ConfigMap as files, where the pod template mounts it."""
+    try:
+        found = {entry.name: entry.read_text() for entry in mount.iterdir() if entry.is_file()}
+    except OSError:
+        return None
+    return found or None
+
+
+def _store_environ(store: Mapping[str, object]) -> dict[str, str]:
+    wanted = {"AWS_ENDPOINT_URL": store.get("endpoint"), "AWS_REGION": store.get("region")}
+    return {name: str(value) for name, value in wanted.items() if value}
