@@ -26,6 +26,12 @@ def new_task(run: str = "") -> TaskPath:
     return TaskPath("llm", run or f"llm-{secrets.token_hex(5)}", "main")
 
 
+def names_of(task: TaskPath) -> Object:
+    """A task's names as the fields of an object; one without an index has no such field."""
+    names = {"workflow": task.workflow, "run": task.run, "task": task.task, "index": task.index}
+    return {name: text for name, text in names.items() if text}
+
+
 def checkpoint(task: TaskPath, pod: Pod | None, *, attempt: int = 0, sequence: int = 1, **snapshot: object) -> Object:
     """A Checkpoint as the process in ``pod`` creates it; None: a process in no pod."""
     uid = secrets.token_hex(8)
@@ -36,9 +42,7 @@ def checkpoint(task: TaskPath, pod: Pod | None, *, attempt: int = 0, sequence: i
         "metadata": {"name": checkpoint_name(task, SnapshotId(attempt, sequence, uid))},
         "spec": {
             "snapshot": {
-                "workflow": task.workflow,
-                "run": task.run,
-                "task": task.task,
+                **names_of(task),
                 "attempt": attempt,
                 "sequence": sequence,
                 "uid": uid,
@@ -57,12 +61,11 @@ def commit(**changed: object) -> Object:
 
 def run(task: TaskPath, **spec: object) -> Object:
     """A CheckpointRun as a process creates it."""
-    identity = {"workflow": task.workflow, "run": task.run, "task": task.task}
     return {
         "apiVersion": API_VERSION,
         "kind": "CheckpointRun",
         "metadata": {"name": run_object_name(task)},
-        "spec": {"identity": identity, **spec},
+        "spec": {"identity": names_of(task), **spec},
     }
 
 
