@@ -1,7 +1,7 @@
 """Which object each file goes into: large files have one of their own, small ones share packs.
 
-Small files cost requests, not bytes: 2,000 files of 64 KiB took ten times as long one by one as in packs
-(docs/explanation/).
+Small files cost requests, not bytes: with 10 ms for each request, 2,000 files of 64 KiB took nearly ten times as long
+one by one as in packs.
 """
 
 from __future__ import annotations
