@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import secrets
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support.place import Place
 from tools.s3server import DEFAULT_BUCKET, S3Server
+
+
+def pytest_configure() -> None:
+    """Programs under test begin with the usual signals, also where nohup or a background shell has us ignore some."""
+    for number, usual in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.fixture(params=["directory", "s3"])
