@@ -105,9 +105,10 @@ generate: $(READY) ## write what is generated: types from crds/, the references 
 UV_COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV)
 
-lock: ## requirements/*.txt anew from pyproject.toml (needs uv; UV=--upgrade for newer versions)
+lock: ## the requirements*.txt anew from pyproject.toml (needs uv; UV=--upgrade for newer versions)
 	$(UV_COMPILE) --group dev -o requirements/dev.txt
 	$(UV_COMPILE) --group oldest --resolution lowest-direct -o requirements/oldest.txt
+	$(UV_COMPILE) --extra cluster -o images/trainer/requirements.txt
 
 oldest: ## the unit tests with the oldest libraries that pyproject.toml allows, in an environment of their own
 	@$(MAKE) --no-print-directory VENV=.venv-oldest LOCK=requirements/oldest.txt unit

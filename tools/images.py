@@ -40,9 +40,10 @@ def build_image(
     with tempfile.TemporaryDirectory(prefix="trainpoint-image-") as scratch:
         context = Path(scratch)
         shutil.copytree(IMAGES / name, context, dirs_exist_ok=True)
-        (context / "wheels").mkdir()
-        for path in (wheel, *(sorted(wheels.glob("*.whl")) if wheels else ())):
-            shutil.copy(path, context / "wheels")
+        for folder, files in (("wheel", [wheel]), ("wheels", sorted(wheels.glob("*.whl")) if wheels else [])):
+            (context / folder).mkdir()
+            for file in files:
+                shutil.copy2(file, context / folder)
         arguments = {"BASE": base, "PIP_NO_INDEX": "1" if wheels else None}
         docker_build(context, tag, arguments, env=env)
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.support.loading import load_image
 from tests.support.nodes import Nodes
 from tests.support.repository import ROOT
 from tools.images import build_image, build_wheel, docker_build
 from tools.kind.cluster import recorded
 from tools.kind.hosts import Kind, environment
 from tools.kind.made import key_of
-from tools.kind.places import CLUSTER, CONTROL_PLANE, WORKERS, Places, pins
+from tools.kind.places import CONTROL_PLANE, WORKERS, Places, pins
 from tools.kind.python_image import base_name, wheels
 
 _CLONE_NEWNET: Final = 0x40000000
@@ -39,7 +40,7 @@ class KindCluster:
     def up(self) -> Nodes:
         """Make sure that it is there; from then on this process, and what it starts, can reach it."""
         self._tool("up", "--made-by", self.run)
-        kind = Kind(recorded(self.places)["engine"])
+        kind = self.engine_kind()
         reachable = environment(self.places, kind)
         os.environ.update({name: reachable[name] for name in ("KUBECONFIG", "PATH")})
         if kind is Kind.OWN:
@@ -57,6 +58,10 @@ class KindCluster:
             self._outside = None
         self._tool("down", "--only-of", self.run)
 
+    def engine_kind(self) -> Kind:
+        """Of the engine that the cluster runs on; it is up."""
+        return Kind(recorded(self.places)["engine"])
+
     def gateway(self) -> str:
         """This side's address as nodes and pods see it."""
         answer = subprocess.run(
@@ -70,7 +75,7 @@ class KindCluster:
         with tempfile.TemporaryDirectory(prefix="trainpoint-test-image-") as scratch, self.exclusively("image"):
             wheel = build_wheel(Path(scratch))
             programs = ROOT / "tests/support/programs"
-            offline = recorded(self.places)["engine"] == Kind.OWN
+            offline = self.engine_kind() is Kind.OWN
             base = base_name() if offline else pins()["PYTHON_IMAGE"]
             made_of = (wheel, ROOT / "images/trainer", ROOT / "tests/support/trainer", programs, base)
             tag = f"{_REPOSITORY}:{key_of(*made_of)}"
@@ -84,17 +89,8 @@ class KindCluster:
                 _copy_programs(programs, context / "programs")
                 docker_build(context, tag, {"BASE": plain}, env=env)
                 _remove_others(keep=(plain, tag))
-            self._load(tag)
+            load_image(tag, WORKERS)
         return tag
-
-    def _load(self, tag: str) -> None:
-        """Onto each worker that does not have it; one archive for all."""
-        lacking = [worker for worker in WORKERS if tag not in _images_on(worker)]
-        if lacking:
-            subprocess.run(
-                ["kind", "load", "docker-image", "--name", CLUSTER, "--nodes", ",".join(lacking), tag],
-                capture_output=True, text=True, timeout=300, check=True,
-            )  # fmt: skip
 
     @contextlib.contextmanager
     def exclusively(self, what: str) -> Iterator[None]:
@@ -122,10 +118,6 @@ def _enter_network(namespace: int) -> None:
 
 def _docker(*words: str) -> str:
     return subprocess.run(["docker", *words], capture_output=True, text=True, timeout=120, check=True).stdout
-
-
-def _images_on(node: str) -> str:
-    return _docker("exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet")
 
 
 def _copy_programs(source: Path, to: Path) -> None:

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from tools.kind.places import Places
+
+UNUSED_DAYS: Final = 14
+_KEY_LENGTH: Final = 12
 
 
 def key_of(*parts: str | Path) -> str:
@@ -23,7 +28,7 @@ def key_of(*parts: str | Path) -> str:
     for part in parts:
         for label, content in _pieces(part):
             digest.update(f"{label}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:_KEY_LENGTH]
 
 
 def _pieces(part: str | Path) -> Iterator[tuple[str, bytes]]:
@@ -40,6 +45,7 @@ def made(places: Places, name: str, key: str, make: Callable[[Path], None]) -> P
     """``<cache>/<name>-<key>``; if it is not there, ``make`` writes it to the path it is given."""
     result = places.cache / f"{name}-{key}"
     if result.exists():
+        os.utime(result)
         return result
     unfinished = places.cache / f"unfinished-{name}"
     remove(unfinished)
@@ -47,7 +53,15 @@ def made(places: Places, name: str, key: str, make: Callable[[Path], None]) -> P
     make(unfinished)
     unfinished.rename(result)
     say(f"{name}: made in {time.monotonic() - started:.0f} s")
+    _remove_old(places, name)
     return result
+
+
+def _remove_old(places: Places, name: str) -> None:
+    """Earlier results of that name that no checkout has asked for in a while."""
+    for path in places.cache.glob(f"{name}-{'[0-9a-f]' * _KEY_LENGTH}"):
+        if time.time() - path.stat().st_mtime > UNUSED_DAYS * 86_400:
+            remove(path)
 
 
 def link(places: Places, programs: Iterable[Path]) -> None:

@@ -51,6 +51,22 @@ def test_an_interrupted_run_leaves_nothing_that_counts_as_a_result(places: Place
     assert [path.name for path in places.cache.iterdir()] == ["thing-k"]
 
 
+def test_results_that_nobody_has_asked_for_in_a_while_go_when_a_newer_one_is_made(places: Places) -> None:
+    def make(out: Path) -> None:
+        out.mkdir()
+        (out / "program").write_text("")
+
+    old, used, other = (made(places, name, key, make) for name, key in OLD)
+    for path in (old, used, other):
+        os.utime(path, (0, 0))
+    made(places, "thing", "000000000002", make)
+    new = made(places, "thing", "000000000003", make)
+    assert {path.name for path in places.cache.iterdir()} == {used.name, other.name, new.name}
+
+
+OLD = (("thing", "000000000001"), ("thing", "000000000002"), ("thing-else", "000000000001"))
+
+
 def test_a_key_changes_with_content_name_and_mode(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
