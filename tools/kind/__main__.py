@@ -79,9 +79,12 @@ def down(places: Places, *, only_of: str | None, purge: bool) -> None:
 
 def inside(places: Places, command: list[str]) -> None:
     """Become that command, where the cluster's addresses can be reached."""
-    kind = Kind.OWN if Engine(places).pid() is not None else Kind.HOST
-    if not places.kubeconfig.exists():
+    record = recorded(places)
+    if not record or not places.kubeconfig.exists():
         raise ToolError("there is no cluster; make one with `make kind-up`")
+    kind = Kind(record["engine"])
+    if kind is Kind.OWN and Engine(places).pid() is None:
+        raise ToolError("the cluster has ended with its engine; make another with `make kind-up`")
     words = [*prefix(places, kind), *command]
     os.execvpe(words[0], words, environment(places, kind))
 
