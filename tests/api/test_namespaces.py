@@ -18,7 +18,7 @@ def controllers(server: ApiServer) -> None:
 
 
 def test_a_namespace_with_pinned_checkpoints_is_deleted(server: ApiServer) -> None:
-    """The pins do not hold it, and the operator, whose rights in it are gone by then, still lets go."""
+    """The pins do not hold it, and the operator, whose rights in it go with it, still lets go."""
     namespace, root = server.namespace("doomed"), server.admin
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "trainer"}}
     root.post(f"/api/v1/namespaces/{namespace}/serviceaccounts", account).expect(201)
@@ -43,8 +43,12 @@ def test_a_namespace_with_pinned_checkpoints_is_deleted(server: ApiServer) -> No
         return "" if answer.body.get("metadata", {}).get("deletionTimestamp") else f"HTTP {answer.status}"
 
     until(held, seconds=GONE_SECONDS, what="the pinned checkpoint to be on its way")
-    bindings = root.get(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings").expect(200)
-    assert bindings["items"] == [], "this test is about an operator that has lost its rights in the namespace"
+
+    def bound() -> str:
+        answer = root.get(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings")
+        return ", ".join(item["metadata"]["name"] for item in answer.expect(200)["items"])
+
+    until(bound, seconds=GONE_SECONDS, what="the operator's rights in the namespace to be gone")
     assert operator.get(f"/api/v1/namespaces/{namespace}").expect(200)["metadata"]["deletionTimestamp"]
     operator.patch(at, {"metadata": {"finalizers": None}}).expect(200)
 
@@ -75,7 +79,12 @@ def test_who_has_kubernetes_own_role_has_ours(
     api = server.as_person(person)
     api.get(at).refused(403)
     bind(root, namespace, role, {"kind": "User", "name": person})
-    until(lambda: str(api.get(at).status).replace(str(reads), ""), seconds=60, what="the role to have ours in it")
+
+    def lacking() -> str:
+        status = api.get(at).status
+        return "" if status == reads else f"HTTP {status}"
+
+    until(lacking, seconds=60, what=f"the role {role} to have ours in it")
     assert api.patch(at, {"spec": {"pin": {"reason": "good"}}}).status == pins
     assert api.patch(f"{at}/status", {"status": {"state": "Verified"}}).status == 403
     store = {

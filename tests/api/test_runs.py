@@ -180,8 +180,9 @@ def test_a_bad_claim_is_refused_with_a_text_that_helps(
 def test_a_pod_claims_for_itself_only(team: Team, held: str) -> None:
     mine = f"this is pod {team.pod.name} with UID {team.pod.uid}"
     team.pod.api.patch(f"{held}/status", claim(4, team.mate)).refused(403, "must be those of the claiming pod", mine)
-    alias = claim(4, team.pod, holder={"name": team.mate.name, "uid": team.pod.uid})
-    team.pod.api.patch(f"{held}/status", alias).refused(403, "must be those of the claiming pod", mine)
+    for half in ({"name": team.mate.name, "uid": team.pod.uid}, {"name": team.pod.name, "uid": team.mate.uid}):
+        alias = claim(4, team.pod, holder=half)
+        team.pod.api.patch(f"{held}/status", alias).refused(403, "must be those of the claiming pod", mine)
     nobody = claim(4, None)
     team.pod.api.patch(f"{held}/status", nobody).refused(403, "must be those of the claiming pod", mine)
 

@@ -190,6 +190,8 @@ class ApiServer:
             "kube-controller-manager",
             f"--kubeconfig={self._kubeconfig(ADMIN)}",
             "--controllers=namespace-controller,clusterrole-aggregation-controller",
+            # Each with the few rights it has in every cluster: an administrator's would hide what is refused to it.
+            "--use-service-account-credentials=true",
             "--leader-elect=false",
             "--secure-port=0",
             "--kube-api-qps=200",
