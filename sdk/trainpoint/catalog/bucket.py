@@ -148,13 +148,11 @@ class BucketCatalog:
         except ObjectNotFoundError:
             pass
         ref = CheckpointRef(task, snapshot)
-        try:
-            self.store.get(manifest_key(task, snapshot, "tombstone"))
-        except ObjectNotFoundError:
+        if not self.is_deleted(task, snapshot):
             raise CheckpointNotFoundError(
                 f"checkpoint {ref} is not in {self.store.url}",
                 remedy=f"see what there is: trainpoint list {task}",
-            ) from None
+            )
         raise CheckpointDeletedError(
             f"checkpoint {ref} was deleted", remedy=f"see what is left: trainpoint list {task}"
         )
@@ -190,8 +188,21 @@ class BucketCatalog:
         self.store.put(manifest_key(snapshot.task, snapshot.id), body)
 
     def mark_corrupt(self, task: TaskPath, snapshot: SnapshotId, message: str) -> None:
-        """Put a mark beside the manifest, so that no policy chooses that checkpoint again."""
+        """Put a mark beside the manifest, so that no policy chooses that checkpoint again.
+
+        Does nothing where it was deleted meanwhile: its data went away as it should.
+        """
+        if self.is_deleted(task, snapshot):
+            return
         self.store.put(manifest_key(task, snapshot, "corrupt"), corrupt_mark(rfc3339(self.clock.now()), message))
+
+    def is_deleted(self, task: TaskPath, snapshot: SnapshotId) -> bool:
+        """Whether a person or a rule deleted that checkpoint."""
+        try:
+            self.store.get(manifest_key(task, snapshot, "tombstone"))
+        except ObjectNotFoundError:
+            return False
+        return True
 
     def delete(self, task: TaskPath, snapshot: SnapshotId, *, by: str) -> int:
         """Tombstone, then the data, then the manifest, then a log entry. Safe to repeat at any point.

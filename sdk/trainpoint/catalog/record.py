@@ -24,8 +24,13 @@ from trainpoint.format.reference import CheckpointRef
 
 FIRST_PAUSE_SECONDS: Final = 0.5
 LONGEST_PAUSE_SECONDS: Final = 15.0
-CLOSE_SECONDS: Final = 20.0
+CLOSING_PAUSE_SECONDS: Final = 1.0
+REFUSALS: Final = 8
+"""How often a refusal is tried again: an API server that has just started does not know every role and kind yet."""
+CLOSE_SECONDS: Final = 60.0
 """How long the end of a program waits for what is not recorded yet; the operator does the rest."""
+CLOSE_PREEMPTED_SECONDS: Final = 5.0
+"""The same where SIGTERM has come: the grace period is for the last save."""
 WAITING_LIMIT: Final = 10_000
 """Saves that may wait for the API server; beyond it the oldest are left to the operator."""
 
@@ -43,6 +48,7 @@ class _Record:
     created: bool = False
     commit: JsonObject | None = None
     """what status.commit is to be; None while the save is under way"""
+    refusals: int = 0
     settled: bool = False
     """committed or failed: nothing more will come"""
 
@@ -116,16 +122,23 @@ class Recorder:
             try:
                 self._send(record)
                 tries = 0
-            except ClusterUnreachableError:
-                pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(tries, 10))
-                tries += 1
-                with self._changed:
-                    self._changed.wait(pause * (0.5 + self._chance.fraction() / 2))
             except TrainpointError as error:
+                if isinstance(error, ClusterUnreachableError) or record.refusals < REFUSALS:
+                    record.refusals += not isinstance(error, ClusterUnreachableError)
+                    self._pause(tries)
+                    tries += 1
+                    continue
                 self._drop(record)
                 self._warn(
                     f"{CheckpointRef(record.snapshot.task, record.snapshot.id)} is not recorded: {error.message}"
                 )
+
+    def _pause(self, tries: int) -> None:
+        """Wait before the next try; not long when the program wants to end."""
+        pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(tries, 10))
+        with self._changed:
+            pause = min(pause, CLOSING_PAUSE_SECONDS) if self._closing else pause
+            self._changed.wait(pause * (0.5 + self._chance.fraction() / 2))
 
     def _next(self) -> _Record | None:
         """The first record with something to send; None when closing and nothing is left."""

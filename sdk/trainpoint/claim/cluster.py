@@ -18,7 +18,7 @@ from trainpoint.claim.liveness import ProcessTable, SystemProcesses, liveness
 from trainpoint.claim.pods import holder_pod
 from trainpoint.claim.protocol import Board, read_board, take_stock
 from trainpoint.claim.run_object import HeldClaim, end_json, held, loaded_json, new_claim, run_body, stock_json
-from trainpoint.claim.won import Claim, forget, is_open, remember
+from trainpoint.claim.won import BEAT_SECONDS, Claim, forget, is_open, remember
 from trainpoint.clock import Chance, Clock, rfc3339
 from trainpoint.cluster import Cluster, until_reachable
 from trainpoint.errors import (
@@ -81,6 +81,9 @@ class ClusterClaim(Claim):
         super().__init__(store, record, board=board, clock=clock)
         self._cluster = cluster
         self._say = say
+
+    def start_beat(self, every_seconds: float = BEAT_SECONDS) -> None:
+        """Not needed: whether a pod lives is known to the API server."""
 
     def record_loaded(self, loaded: LoadedRecord) -> None:
         super().record_loaded(loaded)

@@ -107,7 +107,7 @@ def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> Non
         view = one.view
         start = f"{view.started.astimezone():%H:%M:%S}"
         reached = f"{one.from_step} → {one.to_step}" if one.to_step is not None else f"{one.from_step} → nothing saved"
-        lost = f"   lost {one.lost} steps" if one.lost else ""
+        lost = f"   lost {one.lost} step{'s' if one.lost > 1 else ''}" if one.lost else ""
         click.echo(f"  attempt {view.number}  {start}  {reached}  {one.ending}{lost}")
         loaded = view.loaded
         if loaded is None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import (
+    CheckpointDeletedError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
     CorruptRecordError,
@@ -130,6 +131,10 @@ def load_named(
             merge=merge,
         )
     except CorruptCheckpointError as error:
+        if catalog.is_deleted(ref.task, ref.id):  # while it was being loaded
+            raise CheckpointDeletedError(
+                f"checkpoint {ref} was deleted", remedy=f"see what is left: trainpoint list {ref.task}"
+            ) from None
         if mark:
             catalog.mark_corrupt(ref.task, ref.id, error.message)
         raise

@@ -151,9 +151,9 @@ class Saver:
             finally:
                 request.release()
 
-    def close(self) -> int:
-        """Nothing more comes. Returns how many saves the API server has no record of."""
-        return self._recorder.close() if self._recorder is not None else 0
+    def close(self, seconds: float) -> int:
+        """Nothing more comes. Returns how many saves the API server has no record of after so long."""
+        return self._recorder.close(seconds) if self._recorder is not None else 0
 
     def _save(self, request: SaveRequest) -> None:
         """Save, and have it recorded, whatever comes of it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from trainpoint.api.names import ENV_PROGRESS_FILE, ENV_TAKEOVER
-from trainpoint.catalog.record import Recorder
+from trainpoint.catalog.record import CLOSE_PREEMPTED_SECONDS, CLOSE_SECONDS, Recorder
 from trainpoint.claim.liveness import this_process
 from trainpoint.claim.store import Claim, claim
 from trainpoint.clock import rfc3339
@@ -133,6 +133,7 @@ class Writer:
             context.catalog.store.url,
         )
         claimed = _claim(context, identity)
+        claimed.start_beat()  # without it, other hosts would take this process for dead after two minutes
         return cls(context, identity, claimed, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error)
 
     def resume(self, target: Path) -> Resumed:
@@ -266,7 +267,7 @@ class Writer:
 
     def close_records(self) -> None:
         """Wait, a while, until the API server has a record of everything that was saved."""
-        left = self._saver.close()
+        left = self._saver.close(CLOSE_PREEMPTED_SECONDS if self.preempted else CLOSE_SECONDS)
         if left:
             narrate.logger.warning("%d checkpoints are not recorded yet; the operator records them", left)
 

@@ -21,6 +21,7 @@ from trainpoint import (
     SupersededError,
     UnstorableError,
 )
+from trainpoint.claim.won import Claim
 from trainpoint.format.layout import SnapshotId, manifest_key
 from trainpoint.testing import MemoryStore
 
@@ -215,3 +216,22 @@ def test_the_temporary_directory_is_gone_after_an_exception(url: str, tmp_path: 
         (ckpt.path / "x").write_text("1")
         _ = 1 / 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_holder_gives_signs_of_life_until_it_closes(
+    url: str, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Claim.start_beat
+    monkeypatch.setattr(Claim, "start_beat", lambda claim: quick(claim, 0.01))
+    beaten = threading.Event()
+
+    def watch(verb: str, key: str) -> None:
+        if verb == "put" and key.endswith(".beat"):
+            beaten.set()
+
+    store.before = watch
+    with Checkpoint(workflow="w", store=url):
+        assert beaten.wait(30), "another host would take this process for dead"
+    for thread in [t for t in threading.enumerate() if t.name == "trainpoint-beat"]:
+        thread.join(30)
+        assert not thread.is_alive()

@@ -1,0 +1,120 @@
+"""Records follow the saves, in order, also where the API server is away for a while, and never hold a save up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from trainpoint.catalog.record import REFUSALS, Recorder
+from trainpoint.clock import SystemClock
+from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, TrainpointError
+from trainpoint.format.digest import JsonObject
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.testing import FakeChance
+
+TASK = TaskPath("w", "r", "main", namespace="team-a")
+
+
+class Objects:
+    """An API server in memory; ``fault`` may raise instead of answering."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[str, str]] = []
+        self.fault: Callable[[], None] = lambda: None
+
+    def create(self, plural: str, body: Mapping[str, object]) -> JsonObject | None:
+        self.fault()
+        metadata = body["metadata"]
+        assert isinstance(metadata, dict)
+        self.done.append(("create", metadata["name"]))
+        return dict(body)
+
+    def patch_status(self, plural: str, name: str, body: Mapping[str, object]) -> JsonObject:
+        self.fault()
+        self.done.append(("commit", name))
+        return dict(body)
+
+
+def manifest(sequence: int) -> Manifest:
+    return Manifest(Snapshot(TASK, SnapshotId(0, sequence, f"{sequence:016x}")), "2026-01-01T00:00:00Z", (), ())
+
+
+@pytest.fixture
+def objects() -> Objects:
+    return Objects()
+
+
+@pytest.fixture
+def warned() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def recorder(objects: Objects, warned: list[str], monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    monkeypatch.setattr("trainpoint.catalog.record.FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr("trainpoint.catalog.record.LONGEST_PAUSE_SECONDS", 0.002)
+    return Recorder(objects, store_ref="main", policy="", clock=SystemClock(), chance=FakeChance(), warn=warned.append)
+
+
+def save(recorder: Recorder, *sequences: int) -> None:
+    for sequence in sequences:
+        recorder.begin(manifest(sequence).snapshot)
+        recorder.commit(manifest(sequence))
+
+
+def test_each_save_is_created_and_committed_in_order(recorder: Recorder, objects: Objects) -> None:
+    save(recorder, 1, 2, 3)
+    assert recorder.close(30) == 0
+    verbs = [(verb, int(name.split("-")[-2])) for verb, name in objects.done]
+    assert verbs == [("create", 1), ("commit", 1), ("create", 2), ("commit", 2), ("create", 3), ("commit", 3)]
+
+
+@pytest.mark.parametrize("error", [ClusterUnreachableError("away"), ClusterPermissionError("not yet")])
+def test_an_outage_and_a_server_that_just_started_delay_records_and_lose_none(
+    recorder: Recorder, objects: Objects, warned: list[str], error: TrainpointError
+) -> None:
+    left = iter(range(REFUSALS - 1))
+
+    def away() -> None:
+        if next(left, None) is not None:
+            raise error
+
+    objects.fault = away
+    save(recorder, 1, 2, 3)
+    assert recorder.close(30) == 0
+    assert [verb for verb, _ in objects.done] == ["create", "commit"] * 3
+    assert warned == []
+
+
+def test_what_is_refused_again_and_again_is_told_once_and_the_rest_goes_on(
+    recorder: Recorder, objects: Objects, warned: list[str]
+) -> None:
+    def fault() -> None:
+        if not warned:
+            raise ClusterPermissionError("may not")
+
+    objects.fault = fault
+    save(recorder, 1, 2)
+    assert recorder.close(30) == 0
+    assert len(warned) == 1
+    assert "is not recorded: may not" in warned[0]
+    assert [int(name.split("-")[-2]) for _, name in objects.done] == [2, 2]
+
+
+def test_a_save_that_failed_stays_without_a_commit(recorder: Recorder, objects: Objects) -> None:
+    recorder.begin(manifest(1).snapshot)
+    recorder.fail(manifest(1).snapshot)
+    save(recorder, 2)
+    assert recorder.close(30) == 0
+    assert [verb for verb, _ in objects.done] == ["create", "create", "commit"]
+
+
+def test_the_end_of_a_program_does_not_wait_for_ever(recorder: Recorder, objects: Objects) -> None:
+    def away() -> None:
+        raise ClusterUnreachableError("away")
+
+    objects.fault = away
+    save(recorder, 1, 2)
+    assert recorder.close(0.05) == 2
