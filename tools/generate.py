@@ -27,6 +27,14 @@ WIDTH = 120
 EXCLUDED_FROM_REFERENCE = ("apiVersion", "kind", "metadata")
 FILE_KINDS = ("CheckpointPolicy",)
 """Kinds that the command line reads from files, and so checks against a schema without a cluster."""
+LABELS = {
+    "workflow": "the training program",
+    "run": "one launch of it",
+    "task": "one step of the run",
+    "index": "which one of parallel copies; absent in a single one, and where a label has no room for it",
+    "policy": "the CheckpointPolicy that the run follows, where it names one",
+}
+LABELED = ("Checkpoint", "CheckpointRun")
 EXAMPLE_NAMES = {
     "Checkpoint": "llm-4c1d9e02ab-4da09133-1-17-4e8c1",
     "CheckpointRun": "llm-4c1d9e02ab-4da09133",
@@ -321,6 +329,11 @@ def _shown_columns(kind: Kind) -> list[str]:
         fields = ", ".join(f"`{field}`" for field in kind.selectable)
         text = f"`--field-selector` takes {fields}. A field that is absent counts as empty text."
         lines += ["", *textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+    if kind.name in LABELED:
+        lines += ["", "| label | says |", "|---|---|"]
+        lines += [f"| `{kind.group}/{label}` | {text} |" for label, text in LABELS.items()]
+        text = "Labels are for selecting (`-l`). Who may edit an object may change them; nothing is decided by them."
+        lines += ["", text]
     return lines
 
 
