@@ -109,7 +109,7 @@ class ApiServer:
     def kubectl(self, *arguments: str, person: Person = ADMIN, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run kubectl as a person."""
         return subprocess.run(
-            [program("kubectl"), f"--kubeconfig={self._kubeconfig(person)}", *arguments],
+            [program("kubectl"), f"--kubeconfig={self.kubeconfig(person)}", *arguments],
             input=stdin,
             capture_output=True,
             text=True,
@@ -188,7 +188,7 @@ class ApiServer:
             return
         self._launch(
             "kube-controller-manager",
-            f"--kubeconfig={self._kubeconfig(ADMIN)}",
+            f"--kubeconfig={self.kubeconfig(ADMIN)}",
             "--controllers=namespace-controller,clusterrole-aggregation-controller",
             # Each with the few rights it has in every cluster: an administrator's would hide what is refused to it.
             "--use-service-account-credentials=true",
@@ -262,7 +262,7 @@ class ApiServer:
             )
         return path
 
-    def _kubeconfig(self, person: Person) -> Path:
+    def kubeconfig(self, person: Person) -> Path:
         path = self.directory / f"{person}.kubeconfig"
         if not path.exists():
             config: dict[str, Any] = {

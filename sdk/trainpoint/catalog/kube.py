@@ -6,6 +6,7 @@ as merge patches, which is what every version of the client from 29 on does alik
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
@@ -62,11 +63,12 @@ class Kube:
         from kubernetes import client, config
 
         configuration = client.Configuration()
+        file = os.environ.get("KUBECONFIG") or None  # the client looks only once, when it is imported
         try:
             config.load_kube_config(  # type: ignore[no-untyped-call]
-                context=context or None, client_configuration=configuration
+                config_file=file, context=context or None, client_configuration=configuration
             )
-            _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+            _, active = config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise ClusterUnreachableError(
                 f"there is no usable kubeconfig: {error}", remedy="set KUBECONFIG, or see `kubectl config view`"

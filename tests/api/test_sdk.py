@@ -1,0 +1,165 @@
+"""The SDK's half of the cluster against a real API server: claims by real tokens, kubectl trainpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from tests.api.conftest import Team
+from tests.support.apiserver import ApiServer, Pod
+from tests.support.command_line import invoke
+from tests.support.place import PROGRAMS
+from trainpoint.catalog.record import commit_of, snapshot_spec
+from trainpoint.claim.run_object import loaded_json, new_claim, run_body
+from trainpoint.cli.main import kubectl
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.records import Holder, LoadedRecord, Skipped
+from trainpoint.format.reference import CheckpointRef, run_object_name
+from trainpoint.pod import Pod as PodFacts
+
+CROWD = 20
+
+
+def environment(team: Team, pod: Pod, store: Path, ledger: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return {
+        **kept,
+        "API_URL": pod.api.url,
+        "API_CA": str(pod.api.authority),
+        "API_TOKEN": pod.api.token,
+        "NAMESPACE": team.namespace,
+        "POD": pod.name,
+        "POD_UID": pod.uid,
+        "TRAINPOINT_STORE": f"file://{store}",
+        "LEDGER": str(ledger),
+    }
+
+
+def test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens(
+    server: ApiServer, team: Team, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    ledger = tmp_path / "ledger"
+    pods = [server.pod(team.namespace, f"crowd-{number}", account="trainer") for number in range(CROWD)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(PROGRAMS / "claim_as_pod.py")],
+            env=environment(team, pod, tmp_path / "store", ledger),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for pod in pods
+    ]
+    asked = []
+    for process in processes:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        asked.append(int(out))
+    lines = [line.split() for line in ledger.read_text().splitlines()]
+    assert [what for _, what, _ in lines] == ["begin", "end"] * CROWD, "never two writers at one time"
+    assert [int(number) for _, what, number in lines if what == "begin"] == [*range(CROWD)]
+    record_property("requests", sum(asked))
+    assert sum(asked) < CROWD * 60, f"{sum(asked)} requests, at worst {max(asked)} of one process"
+
+
+# --- kubectl trainpoint -----------------------------------------------------------------------------------------------
+
+TASK = ("llm", "llm-4c1d9e02ab", "main")
+ME = Holder("host", 7, "1", "boot", "ab" * 8)
+
+
+@pytest.fixture(scope="module")
+def recorded(team: Team) -> list[str]:
+    """A run with three checkpoints, as the SDK writes them; their names, newest first."""
+    task = TaskPath(*TASK, namespace=team.namespace)
+    base = f"/apis/trainpoint.dev/v1alpha1/namespaces/{team.namespace}"
+    team.pod.api.post(
+        f"{base}/checkpointruns", run_body(task, owner="ada", launch_uid="", policy="", store="main")
+    ).expect(201)
+    facts = PodFacts(
+        team.namespace, team.pod.name, team.pod.uid, controller_kind="Job", controller_name="llm", node="node-1"
+    )
+    claim = new_claim(facts, ME, attempt=0, nonce="cd" * 8, time="2026-01-01T00:00:00Z")
+    loaded = LoadedRecord(
+        0, "cd" * 8, "fresh", "the default", "Newest", "newest that verifies", "old-1", step=3,
+        skipped=(Skipped("old-2", 4, "Corrupt", "is corrupt"),),
+    )  # fmt: skip
+    status = f"{base}/checkpointruns/{run_object_name(task)}/status"
+    team.pod.api.patch(status, {"status": {"claim": {**claim, "loaded": loaded_json(loaded)}}}).expect(200)
+    names = []
+    for sequence in (1, 2, 3):
+        snapshot = Snapshot(
+            task, SnapshotId(0, sequence, f"{sequence:016x}"), step=sequence * 10, metrics={"loss": f"0.{sequence}"},
+            metadata={"lr": 0.1}, created_by={"podName": team.pod.name, "podUID": team.pod.uid},
+        )  # fmt: skip
+        name = CheckpointRef(task, snapshot.id).name
+        labels = {
+            "trainpoint.dev/workflow": task.workflow,
+            "trainpoint.dev/run": task.run,
+            "trainpoint.dev/task": task.task,
+        }
+        body = {
+            "apiVersion": "trainpoint.dev/v1alpha1",
+            "kind": "Checkpoint",
+            "metadata": {"name": name, "labels": labels},
+            "spec": {"snapshot": snapshot_spec(snapshot, "main")},
+        }
+        team.pod.api.post(f"{base}/checkpoints", body).expect(201)
+        commit = commit_of(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
+        team.pod.api.patch(f"{base}/checkpoints/{name}/status", {"status": {"commit": commit}}).expect(200)
+        names.append(name)
+    return names[::-1]
+
+
+@pytest.fixture
+def run(server: ApiServer, team: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    def run(verb: str, *arguments: str, person: str = "edsger") -> Result:
+        monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(person)))
+        return invoke(verb, *arguments, "-n", team.namespace, program=kubectl)
+
+    return run
+
+
+def test_list_shows_what_the_objects_say(run: Callable[..., Result], recorded: list[str]) -> None:
+    lines = run("list").stdout.splitlines()
+    assert [line.split()[-1] for line in lines[1:]] == recorded
+    assert "loss=0.3" in lines[1]
+    assert "Committed" in lines[1]
+    for scope in ("llm", "job/llm", "llm/llm-4c1d9e02ab", "run/llm-4c1d9e02ab", "llm/llm-4c1d9e02ab/main"):
+        assert len(json.loads(run("list", scope, "-o", "json").stdout)) == 3, scope
+
+
+def test_why_tells_what_was_loaded_and_passed_over(run: Callable[..., Result], recorded: list[str], team: Team) -> None:
+    text = run("why", "job/llm").stdout
+    assert "run llm-4c1d9e02ab, task main    now: attempt 0" in text
+    assert f"pod      {team.pod.name} on node node-1" in text
+    assert "loaded   old-1 (step 3): newest that verifies" in text
+    assert "skipped  old-2 (step 4): is corrupt" in text
+    assert f"if it started now: would load {recorded[0]} (step 30)" in text
+
+
+def test_show_and_what_is_not_there(run: Callable[..., Result], recorded: list[str]) -> None:
+    text = run("show", recorded[0]).stdout
+    assert "lr=0.1" in text
+    assert "step          30" in text
+    missing = run("show", "nobody")
+    assert missing.exit_code == 1
+    assert "kubectl get ckpt" in missing.stderr
+    assert run("why", "nobody").exit_code == 1
+
+
+def test_rm_needs_the_right_to_delete(run: Callable[..., Result], recorded: list[str]) -> None:
+    refused = run("rm", "--yes", recorded[-1])
+    assert refused.exit_code == 1
+    assert "TP202" in refused.stderr
+    done = run("rm", "--yes", recorded[-1], person="ada")
+    assert done.exit_code == 0, done.stderr
+    assert recorded[-1] not in run("list").stdout
