@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults api cluster test demo bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit store faults api api-oldest cluster test demo bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,10 +41,10 @@ $(LOCKED): $(LOCK)
 # --- the rungs ---------------------------------------------------------------------------------------------------------
 
 test: $(READY) ## every rung, in order; stops at the first that fails and names it
-	@set -e; for rung in check unit store faults; do \
+	@set -e; for rung in check unit store faults api cluster; do \
 	  $(MAKE) --no-print-directory $$rung || { \
 	    printf '\nrung failed: %s   (again: make %s)\n' "$$rung" "$$rung" >&2; exit 1; }; \
-	done; printf '\nall rungs passed: check, unit, store, faults\n'
+	done; printf '\nall rungs passed: check, unit, store, faults, api, cluster\n'
 
 check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(RUNG) check
@@ -77,12 +77,17 @@ kind-up: $(READY) ## the test cluster: three nodes, made by kind; minutes the fi
 kind-down: ## remove the test cluster; what was built for it stays in the cache
 	@PYTHON=$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tools/kind/down
 
-api: $(READY) ## rung: a real API server without nodes (not yet part of make test)
+api: $(READY) ## rung: a real API server without nodes; the SDK's client also in its oldest version
 	$(RUNG) api
+	@$(BIN)/python tools/kind/__main__.py programs
 	@$(BIN)/python tools/needs.py kube
 	$(PYTEST) tests/api
+	@$(MAKE) --no-print-directory VENV=.venv-oldest LOCK=requirements/oldest.txt api-oldest
 
-cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there (not yet part of make test)
+api-oldest: $(READY)
+	$(PYTEST) tests/api/test_sdk.py
+
+cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there
 	$(RUNG) cluster
 	@$(BIN)/python tools/needs.py s3
 	$(PYTEST) -n 2 tests/cluster

@@ -92,6 +92,7 @@ def inside(places: Places, command: list[str]) -> None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="tools/kind", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("programs", help="build kubectl, an API server and the like, and no more")
     verbs.add_parser("prepare", help="make what a cluster needs, create none")
     up_verb = verbs.add_parser("up", help="the cluster, if it is not there")
     up_verb.add_argument("--made-by", default="", metavar="RUN", help="noted with a cluster that is created")
@@ -106,7 +107,10 @@ def main(arguments: list[str]) -> int:
         if wanted.verb == "in":
             inside(places, wanted.command)
         with alone(places):
-            if wanted.verb == "prepare":
+            if wanted.verb == "programs":
+                build(places, CLIENTS)
+                build(places, SERVERS)
+            elif wanted.verb == "prepare":
                 prepare(places)
             elif wanted.verb == "up":
                 up(places, wanted.made_by)

@@ -31,7 +31,13 @@ from trainpoint.format.layout import (
 )
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import RunEndRecord, StoreMarker, corrupt_mark, log_entry, tombstone
-from trainpoint.format.reference import CheckpointRef, ParsedName, parse_checkpoint_name, run_object_name
+from trainpoint.format.reference import (
+    CheckpointRef,
+    ParsedName,
+    object_part,
+    parse_checkpoint_name,
+    run_object_name,
+)
 from trainpoint.store.base import Store
 
 __all__ = ["BucketCatalog", "Entry", "RunSummary", "entries", "manifest"]
@@ -176,7 +182,7 @@ class BucketCatalog:
         run = parsed.run_object.rpartition("-")[0]
         for workflow in self.workflows(namespace):
             for candidate in self.store.children(f"{tasks_prefix(namespace)}{workflow}/"):
-                if candidate.lower().replace("_", "-") == run:
+                if object_part(candidate) == run:
                     tasks = self.tasks(namespace, workflow, candidate)
                     yield from (t for t in tasks if run_object_name(t) == parsed.run_object)
 

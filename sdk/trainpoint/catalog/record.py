@@ -186,10 +186,9 @@ def snapshot_spec(snapshot: Snapshot, store_ref: str) -> JsonObject:
     """``spec.snapshot``: what the manifest says, less what the object's own place says; empty members left out."""
     value = snapshot_to_json(snapshot)
     value.pop("namespace")
-    value["metadata"] = {
-        key: item if isinstance(item, str) else json.dumps(item) for key, item in snapshot.metadata.items()
-    }
-    value["storeRef"] = {"name": store_ref}
+    value["metadata"] = {key: _metadata_text(item) for key, item in snapshot.metadata.items()}
+    if store_ref:
+        value["storeRef"] = {"name": store_ref}
     return {key: item for key, item in value.items() if item not in (None, "", [], {}) or key == "sequence"}
 
 
@@ -203,3 +202,13 @@ def commit_of(manifest: Manifest) -> JsonObject:
         "shards": 1,
         "time": manifest.time,
     }
+
+
+def _metadata_text(item: object) -> str:
+    """A value as JSON; a text stands for itself unless it would be read back as something else."""
+    if isinstance(item, str):
+        try:
+            json.loads(item)
+        except ValueError:
+            return item
+    return json.dumps(item, ensure_ascii=False)

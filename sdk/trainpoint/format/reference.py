@@ -18,7 +18,12 @@ _NAME = re.compile(r"(?P<run>.+-[0-9a-f]{8})-(?P<attempt>\d+)-(?P<sequence>\d+)-
 def run_object_name(task: TaskPath) -> str:
     """``<run>-<8 hex of BLAKE3(workflow, run, task, index)>``: the name of a task's record, also as a CheckpointRun."""
     digest = digest_of("\0".join([task.workflow, task.run, task.task, task.index]).encode())
-    return f"{task.run.lower().replace('_', '-')}-{digest[:8]}"
+    return f"{object_part(task.run)}-{digest[:8]}"
+
+
+def object_part(run: str) -> str:
+    """A run's name as the beginning of an object's: lower case, ``-`` for all but letters and digits."""
+    return re.sub(r"[^a-z0-9]+", "-", run.lower()).strip("-")
 
 
 def checkpoint_name(task: TaskPath, snapshot: SnapshotId) -> str:

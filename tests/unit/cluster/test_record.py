@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 import pytest
 
-from trainpoint.catalog.record import REFUSALS, Recorder
+from trainpoint.catalog.cluster import info_of_object
+from trainpoint.catalog.record import REFUSALS, Recorder, snapshot_spec
 from trainpoint.clock import SystemClock
 from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.reference import run_object_name
 from trainpoint.testing import FakeChance
 
 TASK = TaskPath("w", "r", "main", namespace="team-a")
@@ -118,3 +121,23 @@ def test_the_end_of_a_program_does_not_wait_for_ever(recorder: Recorder, objects
     objects.fault = away
     save(recorder, 1, 2)
     assert recorder.close(0.05) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [("after the fix", "after the fix"), ("0.1", '"0.1"'), (0.1, "0.1"), (["ä"], '["ä"]'), (None, "null"), ("{", "{")],
+)
+def test_metadata_on_an_object_reads_back_as_what_it_was(value: object, text: str) -> None:
+    snapshot = Snapshot(TASK, SnapshotId(0, 1, "0" * 16), metadata={"note": value})
+    spec = snapshot_spec(snapshot, "")
+    assert spec["metadata"] == {"note": text}
+    assert "storeRef" not in spec
+    metadata = {"namespace": "team-a", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    read = info_of_object({"metadata": metadata, "spec": {"snapshot": spec}})
+    assert read.metadata == {"note": value}
+
+
+@pytest.mark.parametrize("run", ["a..b", "x_.5", "UPPER_case", "v1.2"])
+def test_a_runs_object_has_a_name_that_the_server_takes(run: str) -> None:
+    name = run_object_name(TaskPath("w", run, "main"))
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name)
