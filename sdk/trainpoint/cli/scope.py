@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog, RunSummary
 from trainpoint.errors import CheckpointNotFoundError
 from trainpoint.format.layout import TaskPath
 from trainpoint.handle.scope import tasks_meant
 
 
-def tasks_in(catalog: BucketCatalog, scope: str | None) -> list[TaskPath]:
+def tasks_in(catalog: BucketCatalog, scope: str | None, namespace: str) -> list[TaskPath]:
     """Tasks, those of the newest run first.
 
     ``scope`` is a workflow, a run, workflow/run, workflow/run/task or workflow/run/task/index; None is everything.
@@ -18,20 +17,22 @@ def tasks_in(catalog: BucketCatalog, scope: str | None) -> list[TaskPath]:
         CheckpointNotFoundError: there is nothing of that name.
     """
     if scope is not None and "/" in scope:
-        return tasks_meant(catalog, None, namespace=LOCAL_NAMESPACE, task=scope)
-    return [task for run in _runs(catalog, scope) for task in catalog.tasks(run.namespace, run.workflow, run.run)]
+        return tasks_meant(catalog, None, namespace=namespace, task=scope)
+    return [
+        task for run in _runs(catalog, scope, namespace) for task in catalog.tasks(run.namespace, run.workflow, run.run)
+    ]
 
 
-def tasks_of_newest_run(catalog: BucketCatalog, scope: str | None) -> list[TaskPath]:
+def tasks_of_newest_run(catalog: BucketCatalog, scope: str | None, namespace: str) -> list[TaskPath]:
     """As :func:`tasks_in`, of the newest run alone."""
-    tasks = tasks_in(catalog, scope)
+    tasks = tasks_in(catalog, scope, namespace)
     if not tasks:
         raise CheckpointNotFoundError(f"there are no runs in {catalog.store.url}", remedy="start one: trainpoint run")
     return [task for task in tasks if (task.workflow, task.run) == (tasks[0].workflow, tasks[0].run)]
 
 
-def _runs(catalog: BucketCatalog, name: str | None) -> list[RunSummary]:
-    runs = [run for workflow in catalog.workflows(LOCAL_NAMESPACE) for run in catalog.runs(LOCAL_NAMESPACE, workflow)]
+def _runs(catalog: BucketCatalog, name: str | None, namespace: str) -> list[RunSummary]:
+    runs = [run for workflow in catalog.workflows(namespace) for run in catalog.runs(namespace, workflow)]
     runs.sort(key=lambda run: run.begun, reverse=True)
     if name is None:
         return runs

@@ -9,7 +9,6 @@ from itertools import islice
 
 import click
 
-from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.base import CheckpointInfo, info_of, status_of
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.cli.scope import tasks_in
@@ -33,13 +32,13 @@ LIST_LIMIT = 50
 @click.option("-n", "--limit", default=LIST_LIMIT, show_default=True, help="Rows at most; 0 for all.")
 @store_option
 @output_option
-def list_(scope: str | None, everything: bool, limit: int, store: str | None, output: str) -> None:
+def list_(scope: str | None, everything: bool, limit: int, store: str | None, namespace: str, output: str) -> None:
     """Checkpoints, newest run first, then newest first.
 
     SCOPE is a workflow, a run, workflow/run, workflow/run/task or workflow/run/task/index; without it, everything.
     """
     catalog = open_catalog(store)
-    found = checkpoints(catalog, tasks_in(catalog, scope), everything=everything)
+    found = checkpoints(catalog, tasks_in(catalog, scope, namespace), everything=everything)
     shown = list(islice(found, limit or None))
     more = limit > 0 and next(found, None) is not None
     if output == "json":
@@ -117,10 +116,10 @@ def as_json(info: CheckpointInfo) -> JsonObject:
 @click.argument("name")
 @store_option
 @output_option
-def show(name: str, store: str | None, output: str) -> None:
+def show(name: str, store: str | None, namespace: str, output: str) -> None:
     """One checkpoint with its files. NAME is the last column of `trainpoint list`."""
     catalog = open_catalog(store)
-    ref = catalog.find(name, namespace=LOCAL_NAMESPACE)
+    ref = catalog.find(name, namespace=namespace)
     found = read_manifest(catalog, ref)
     status = next(status_of(entry) for entry in catalog.entries(ref.task) if entry.id == ref.id)
     info = info_of(found, status)
@@ -157,13 +156,13 @@ def show(name: str, store: str | None, output: str) -> None:
 @click.argument("names", nargs=-1, required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @store_option
-def rm(names: Sequence[str], yes: bool, store: str | None) -> None:
+def rm(names: Sequence[str], yes: bool, store: str | None, namespace: str) -> None:
     """Delete checkpoints for good. NAMES are from the last column of `trainpoint list`.
 
     A deletion that was broken off is finished by the same command again.
     """
     catalog = open_catalog(store)
-    refs = [catalog.find(name, namespace=LOCAL_NAMESPACE) for name in names]
+    refs = [catalog.find(name, namespace=namespace) for name in names]
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("rm asks before it deletes, and nobody is there to answer; pass --yes")

@@ -63,13 +63,13 @@ class Told:
 @click.argument("scope", required=False)
 @store_option
 @output_option
-def why(scope: str | None, store: str | None, output: str) -> None:
+def why(scope: str | None, store: str | None, namespace: str, output: str) -> None:
     """What a run's attempts started from, and why.
 
     SCOPE is a workflow (its newest run), a run, workflow/run or workflow/run/task; without it, the newest run.
     """
     catalog = open_catalog(store)
-    tasks = tasks_of_newest_run(catalog, scope)
+    tasks = tasks_of_newest_run(catalog, scope, namespace)
     stories = [(task, tell(catalog, task), newest(catalog, task)) for task in tasks]
     if output == "json":
         show_json([_as_json(task, told, next_) for task, told, next_ in stories])

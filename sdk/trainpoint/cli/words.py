@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.context import open_context
 
@@ -16,9 +17,15 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def store_option(command: _Command) -> _Command:
-    """``--store URL``, passed as ``store``; None means TRAINPOINT_STORE or the default."""
+    """``--store URL`` and ``--namespace NAME``; without a store TRAINPOINT_STORE or the default."""
+    named = click.option(
+        "--namespace",
+        default=LOCAL_NAMESPACE,
+        metavar="NAME",
+        help="What the jobs of that Kubernetes namespace saved; without it, what was saved without a cluster.",
+    )(command)
     return click.option("--store", metavar="URL", help="The store; TRAINPOINT_STORE or ~/.trainpoint by default.")(
-        command
+        named
     )
 
 

@@ -10,6 +10,12 @@ from click.testing import Result
 
 from tests.support import command_line
 from trainpoint import Checkpoint
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.clock import SystemChance, SystemClock
+from trainpoint.format.layout import SnapshotId, TaskPath, run_key
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.records import RunRecord
+from trainpoint.store.url import open_store
 
 
 @pytest.fixture
@@ -105,3 +111,16 @@ def test_an_empty_store_says_so(tmp_path: Path) -> None:
     assert "no checkpoints in" in trainpoint("list", "--store", f"{tmp_path}/none").stdout
     assert json.loads(trainpoint("list", "--store", f"{tmp_path}/none", "-o", "json").stdout) == []
     assert "there are no runs" in trainpoint("why", "--store", f"{tmp_path}/none").stderr
+
+
+def test_what_jobs_of_a_namespace_saved_is_shown_by_its_name(url: str) -> None:
+    store = open_store(url, environ={})
+    catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
+    task = TaskPath("llm", "llm-1", "main", namespace="team-a")
+    catalog.store.put(run_key("team-a", "llm", "llm-1"), RunRecord("team-a", "llm", "llm-1", "ada", "").to_bytes())
+    snapshot = Snapshot(task, SnapshotId(0, 1, "0" * 16), step=7)
+    catalog.record(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
+    rows = json.loads(trainpoint("list", "--namespace", "team-a", "-o", "json").stdout)
+    assert [(row["run"], row["step"]) for row in rows] == [("llm-1", 7)]
+    assert "llm-1" not in trainpoint("list").stdout
+    assert trainpoint("show", rows[0]["name"], "--namespace", "team-a").exit_code == 0
