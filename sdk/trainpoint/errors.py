@@ -385,7 +385,8 @@ def error_classes() -> dict[str, type[TrainpointError]]:
     queue = list(TrainpointError.__subclasses__())
     while queue:
         cls = queue.pop()
-        found[cls.code] = cls
+        if not cls.__name__.startswith("_"):  # those are of one module, and never leave it
+            found[cls.code] = cls
         queue += cls.__subclasses__()
     return dict(sorted(found.items()))
 

@@ -14,6 +14,7 @@ from typing import Final
 from trainpoint.api import reasons
 from trainpoint.api.names import GROUP
 from trainpoint.catalog.kube import Kube
+from trainpoint.claim.announce import put_fence, record_run
 from trainpoint.claim.liveness import ProcessTable, SystemProcesses, liveness
 from trainpoint.claim.pods import holder_pod
 from trainpoint.claim.protocol import Board, read_board, take_stock
@@ -25,19 +26,16 @@ from trainpoint.errors import (
     ConflictError,
     IdentityError,
     ObjectChangedError,
-    ObjectNotFoundError,
     RefusedError,
     TrainpointError,
 )
 from trainpoint.format.digest import JsonObject
-from trainpoint.format.layout import EVERY_SEQUENCE, SnapshotId, TaskPath, attempt_key, manifest_key, run_key
+from trainpoint.format.layout import EVERY_SEQUENCE, TaskPath, attempt_key
 from trainpoint.format.records import (
     AttemptRecord,
     EndRecord,
     Holder,
     LoadedRecord,
-    RunRecord,
-    claim_mark,
 )
 from trainpoint.format.reference import run_object_name
 from trainpoint.pod import run_of_launch
@@ -192,7 +190,7 @@ class _Claiming:
             first_sequence=stock.first_sequence,
         )
         if not board.winners:
-            self._record_run()
+            record_run(who.store, who.task, owner=who.owner, time=self._time())
         who.store.put(attempt_key(who.task, number, nonce), record.to_bytes())
         return ClusterClaim(who.store, record, board=board, clock=who.clock, cluster=who.cluster, say=self.on_wait)
 
@@ -313,17 +311,7 @@ class _Claiming:
         return jittered
 
     def _fence(self, attempt: int, nonce: str, seen: int) -> None:
-        key = manifest_key(self.who.task, SnapshotId(attempt, seen, nonce), "fence")
-        self.who.store.put(key, claim_mark("Fence", attempt=attempt, uid=nonce, time=self._time()))
-
-    def _record_run(self) -> None:
-        task, store = self.who.task, self.who.store
-        key = run_key(task.namespace, task.workflow, task.run)
-        try:
-            RunRecord.from_bytes(store.get(key), key=key)
-        except ObjectNotFoundError:
-            run = RunRecord(task.namespace, task.workflow, task.run, self.who.owner, self._time())
-            store.put(key, run.to_bytes())
+        put_fence(self.who.store, self.who.task, attempt=attempt, uid=nonce, seen=seen, time=self._time())
 
     def _time(self) -> str:
         return rfc3339(self.who.clock.now())

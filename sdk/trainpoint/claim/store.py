@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from trainpoint.claim.announce import put_fence, record_run
 from trainpoint.claim.history import AttemptView, attempts_on, read_attempts, read_intent, read_won
 from trainpoint.claim.liveness import ProcessTable, SystemProcesses, liveness
 from trainpoint.claim.protocol import (
@@ -27,7 +28,6 @@ from trainpoint.claim.won import BEAT_SECONDS, Claim, forget, is_open, remember
 from trainpoint.clock import Chance, Clock, rfc3339
 from trainpoint.errors import (
     ConflictError,
-    ObjectNotFoundError,
     RefusedError,
     StoreError,
     StoreTimeoutError,
@@ -36,13 +36,10 @@ from trainpoint.errors import (
 from trainpoint.format.layout import (
     EVERY_SEQUENCE,
     AttemptSuffix,
-    SnapshotId,
     TaskPath,
     attempt_key,
-    manifest_key,
-    run_key,
 )
-from trainpoint.format.records import AttemptRecord, Holder, IntentRecord, RunRecord, claim_mark
+from trainpoint.format.records import AttemptRecord, Holder, IntentRecord, claim_mark
 from trainpoint.policies.start import Allow, Conflict, Refuse, Rival, StartInput, Wait, may_start
 from trainpoint.store.base import Store
 
@@ -171,7 +168,7 @@ class _Claiming:
                         self._put_fence(now, now.stock.seen)
                     case "PutRecord":
                         if not board.winners:
-                            self._record_run()
+                            record_run(self.store, self.task, owner=self.owner, time=self._time())
                         if self.clock.monotonic() > deadline:
                             now = given_up(now)
                             continue
@@ -204,15 +201,6 @@ class _Claiming:
             first_sequence=now.stock.first_sequence,
         )
 
-    def _record_run(self) -> None:
-        """Before the first attempt of this task: the run began, unless another task of it has said so already."""
-        key = run_key(self.task.namespace, self.task.workflow, self.task.run)
-        try:
-            RunRecord.from_bytes(self.store.get(key), key=key)
-        except ObjectNotFoundError:
-            run = RunRecord(self.task.namespace, self.task.workflow, self.task.run, self.owner, self._time())
-            self.store.put(key, run.to_bytes())
-
     def _put(self, now: Try, suffix: AttemptSuffix, body: bytes) -> None:
         self.store.put(attempt_key(self.task, now.attempt, now.uid, suffix), body)
 
@@ -220,8 +208,7 @@ class _Claiming:
         self._put(now, "lost", claim_mark("Lost", attempt=now.attempt, uid=now.uid, time=self._time()))
 
     def _put_fence(self, now: Try, seen: int) -> None:
-        key = manifest_key(self.task, SnapshotId(now.attempt, seen, now.uid), "fence")
-        self.store.put(key, claim_mark("Fence", attempt=now.attempt, uid=now.uid, time=self._time()))
+        put_fence(self.store, self.task, attempt=now.attempt, uid=now.uid, seen=seen, time=self._time())
 
     def _time(self) -> str:
         return rfc3339(self.clock.now())
