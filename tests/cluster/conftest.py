@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(_RUN, f"{os.getpid()}-{secrets.token_hex(4)}")
 
 
+@pytest.hookimpl(trylast=True)  # after the worker processes have ended, who use the cluster too
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What could not be run is no success; a cluster that was created for this run goes."""
     if hasattr(session.config, "workerinput"):

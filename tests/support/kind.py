@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tests.support.loading import load_image
 from tests.support.nodes import Nodes
@@ -26,6 +26,7 @@ from tools.kind.python_image import base_name, wheels
 
 _CLONE_NEWNET: Final = 0x40000000
 _OWN_NETWORK: Final = Path("/proc/self/ns/net")
+_USERS: Final = "users.lock"
 _REPOSITORY: Final = "trainpoint-test/trainer"
 
 
@@ -36,10 +37,14 @@ class KindCluster:
         self.places = Places.of()
         self.run = run
         self._outside: int | None = None
+        self._user: IO[str] | None = None
 
     def up(self) -> Nodes:
         """Make sure that it is there; from then on this process, and what it starts, can reach it."""
         self._tool("up", "--made-by", self.run)
+        # Held until this process ends: another run that had the cluster created may be over before.
+        self._user = open(self.places.state / _USERS, "a")  # noqa: SIM115
+        fcntl.flock(self._user, fcntl.LOCK_SH)
         kind = self.engine_kind()
         reachable = environment(self.places, kind)
         os.environ.update({name: reachable[name] for name in ("KUBECONFIG", "PATH")})
@@ -51,12 +56,21 @@ class KindCluster:
         return Nodes(CONTROL_PLANE, WORKERS)
 
     def down(self) -> None:
-        """Leave its network; remove it, and the engine, if it was created for this run."""
+        """Leave its network; remove it, and the engine, if it was created for this run and no other one uses it."""
         if self._outside is not None:
             _enter_network(self._outside)
             os.close(self._outside)
             self._outside = None
-        self._tool("down", "--only-of", self.run)
+        if self._user is not None:
+            self._user.close()
+        if not self.places.state.exists():
+            return
+        with open(self.places.state / _USERS, "a") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            self._tool("down", "--only-of", self.run)
 
     def engine_kind(self) -> Kind:
         """Of the engine that the cluster runs on; it is up."""
