@@ -6,7 +6,6 @@ else is a reader: it lists and loads, claims nothing and writes nothing.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -59,6 +58,8 @@ def new_run(workflow: str, chance: Chance) -> str:
 
 def login_name() -> str:
     """The person at a laptop or in a notebook; empty where the system does not know."""
+    import getpass  # with the terminal's modules, which nobody needs who names an owner
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

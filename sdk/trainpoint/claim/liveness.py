@@ -7,15 +7,14 @@ be known here, and the claim goes by their last sign of life in the store.
 
 from __future__ import annotations
 
-import getpass
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Protocol
 
 from trainpoint.clock import Chance
 from trainpoint.format.records import Holder
+from trainpoint.identity import login_name
 from trainpoint.policies.start import Liveness
 
 __all__ = ["Liveness", "ProcessTable", "SystemProcesses", "liveness", "this_process"]
@@ -94,6 +93,8 @@ def _from_ps(pid: int) -> str | None:
 
 def _output(command: list[str]) -> str:
     """Output of a command in a fixed language and time zone; empty if it fails."""
+    import subprocess  # needed where there is no /proc only
+
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     try:
         done = subprocess.run(
@@ -114,7 +115,7 @@ def this_process(chance: Chance) -> Holder:
         started=SystemProcesses().started(pid) or f"unknown-{uid}",
         boot=_boot() or f"unknown-{uid}",  # equal to nobody's: others go by the heartbeat
         uid=uid,
-        user=_login_name(),
+        user=login_name(),
     )
 
 
@@ -128,11 +129,3 @@ def _boot() -> str:
     except OSError:
         return ""
     return f"{boot}/{namespace}" if boot else ""
-
-
-def _login_name() -> str:
-    """Empty where there is none, as for a bare user id in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return ""
