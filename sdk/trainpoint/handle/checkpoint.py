@@ -5,10 +5,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, Self
+from typing import Literal, Self
 
 from trainpoint.api.names import ENV_TEMP_DIR
 from trainpoint.catalog.base import CheckpointInfo, info_of
@@ -21,26 +21,20 @@ from trainpoint.errors import (
     NotInJobError,
     TrainpointError,
 )
-from trainpoint.format.layout import TaskPath
-from trainpoint.format.manifest import FileEntry
+from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import LoadedRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import exits, narrate, signals
 from trainpoint.handle.arguments import Scalar
-from trainpoint.handle.listing import CheckpointList, checkpoints
-from trainpoint.handle.load import Reference, best, load_named, newest, read_manifest, resolve
-from trainpoint.handle.scope import attempt_number, tasks_meant
+from trainpoint.handle.reading import Reading, StrPath
 from trainpoint.handle.writer import Describe, Writer
 from trainpoint.identity import Identity, IndexArgument
 from trainpoint.policies.duration import parse_duration
 from trainpoint.policies.load import UNSET, LoadPolicyArgument
-from trainpoint.transfer.ranged import open_file
 from trainpoint.transfer.stage import StagingArea
 
-StrPath = str | Path
 
-
-class Checkpoint:
+class Checkpoint(Reading):
     """Checkpoints of one task: loaded at the start, saved on the way, listed and loaded by name.
 
     Identity, store and policy come from where the process runs: arguments, then ``TRAINPOINT_*``, then defaults. A
@@ -299,103 +293,6 @@ class Checkpoint:
         writer.flush()
         writer.raise_deferred()
 
-    # --- finding and loading ------------------------------------------------------------------------------------------
-
-    def list(
-        self,
-        *,
-        task: str | TaskPath | None = None,
-        name: str | None = None,
-        attempt: int | str | None = None,
-        run: str | None = None,
-        workflow: str | None = None,
-        all: bool = False,
-    ) -> CheckpointList:
-        """Checkpoints, newest first, of this task or the one named; always current, fetched as they are looked at.
-
-        Args:
-            task: ``"workflow/run/task"``, ``"workflow/run/task/index"``, or the bare name of a task of this workflow.
-            name: only this series.
-            attempt: only this attempt.
-            all: with superseded and corrupt ones, which nothing loads by itself.
-        """
-        self._need_open()
-        number = attempt_number(attempt)
-        tasks = tasks_meant(
-            self._context.catalog,
-            self._own_task,
-            namespace=self._context.namespace,
-            task=task,
-            run=run,
-            workflow=workflow,
-        )
-        return CheckpointList(
-            checkpoints(
-                self._context.catalog,
-                tasks,
-                everything=all,
-                attempt=number,
-                wanted=lambda info: name is None or info.series == name,
-            )
-        )
-
-    def latest(self) -> CheckpointInfo | None:
-        """The newest checkpoint of this task that a policy may choose; None if there is none."""
-        self._need_open()
-        own = self._own_task
-        return newest(self._context.catalog, own) if own is not None else None
-
-    def best(self, metric: str, mode: Literal["min", "max"]) -> CheckpointInfo | None:
-        """The checkpoint of this task with the lowest or highest ``metric``; None if none has it."""
-        self._need_open()
-        own = self._own_task
-        return best(self._context.catalog, own, metric, mode) if own is not None else None
-
-    def load(
-        self, ref: Reference, path: StrPath | None = None, *, include: Sequence[str] = (), merge: bool = False
-    ) -> CheckpointInfo:
-        """Fetch a checkpoint that is named, verified, into ``path``; into :attr:`directory` by default.
-
-        The target is replaced whole once everything has arrived and is verified, and not touched otherwise.
-
-        Args:
-            ref: what ``save`` or ``list`` returned, its JSON, a name, ``"latest"``, ``"latest:<series>"`` or
-                ``"best:<metric>:<min|max>"``.
-            include: only files that match one of these patterns, such as ``["model*"]``.
-            merge: put the files among those that are there instead of replacing the directory.
-        Raises:
-            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError.
-        """
-        self._need_open()
-        catalog = self._context.catalog
-        found = load_named(
-            catalog,
-            resolve(catalog, ref, self._own_task, namespace=self._context.namespace),
-            Path(path) if path is not None else self.path,
-            include=include,
-            merge=merge,
-            mark=self._writer is not None,
-        )
-        info = info_of(found)
-        if path is None:
-            self._info = info
-        if self._writer is not None:
-            self._writer.note_loaded(found)
-        return info
-
-    def files(self, ref: Reference) -> Sequence[FileEntry]:
-        """The files of a checkpoint, with sizes, modes and digests; their bytes are not read."""
-        self._need_open()
-        catalog = self._context.catalog
-        return read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace)).files
-
-    def open(self, ref: Reference, file: str) -> BinaryIO:
-        """One file of a checkpoint as a seekable stream: reads what is asked for, verified."""
-        self._need_open()
-        catalog = self._context.catalog
-        found = read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace))
-        return open_file(catalog.store, found, file)
-
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -465,8 +362,13 @@ class Checkpoint:
             self._writer.abandon()
 
     @property
-    def _own_task(self) -> TaskPath | None:
-        return self._context.identity.task if self._context.identity is not None else None
+    def _marks(self) -> bool:
+        return self._writer is not None
+
+    def _note_loaded(self, found: Manifest, own: CheckpointInfo | None) -> None:
+        self._info = own or self._info
+        if self._writer is not None:
+            self._writer.note_loaded(found)
 
     def _need_open(self) -> None:
         if self._closed:

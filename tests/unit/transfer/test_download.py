@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.trees import Description, File, Folder, Link, make, pattern, read, saved
+from tests.support.unprivileged import unprivileged
 from trainpoint.errors import (
     BucketNotFoundError,
     CorruptCheckpointError,
@@ -464,15 +465,12 @@ def test_a_full_disk_here_leaves_the_target_and_names_the_place(
     assert_untouched(target)
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
-def test_a_directory_that_may_not_be_written_is_named(memory: MemoryStore, checkpoint: Manifest, target: Path) -> None:
-    target.parent.chmod(0o500)
-    try:
+def test_a_directory_that_may_not_be_written_is_named(memory: MemoryStore, checkpoint: Manifest) -> None:
+    with unprivileged() as folder:
+        folder.chmod(0o500)
         with pytest.raises(LocalFileError, match="Permission denied"):
-            load(memory, checkpoint, target)
-    finally:
-        target.parent.chmod(0o700)
-    assert_untouched(target)
+            load(memory, checkpoint, folder / "target")
+        assert list(folder.iterdir()) == []
 
 
 def test_a_failed_swap_puts_the_old_directory_back(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.trees import SNAPSHOT, TASK, Description, File, Folder, Link, make
+from tests.support.unprivileged import unprivileged
 from trainpoint.errors import UnstorableError
 from trainpoint.format.manifest import DirectoryEntry, LinkEntry
 from trainpoint.transfer.tree import changed_files, check_keys, scan
@@ -203,12 +204,10 @@ def test_what_does_not_exist_is_refused_by_name(tmp_path: Path) -> None:
     assert str(tmp_path / "nothing") in refusal(tmp_path / "nothing")
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_directory_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
-    root = make(tmp_path / "r", {"closed": Folder(0o000)})
-    try:
+def test_a_directory_that_cannot_be_read_is_refused_by_name() -> None:
+    with unprivileged() as folder:
+        root = make(folder / "r", {"closed": Folder(0o000)})
         assert str(root / "closed") in refusal(root)
-    finally:
         (root / "closed").chmod(0o700)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.trees import SNAPSHOT, TASK, File, Folder, make, pattern
+from tests.support.unprivileged import unprivileged
 from trainpoint.errors import (
     ChangedDuringSaveError,
     LocalFileError,
@@ -196,11 +197,11 @@ def test_a_file_replaced_by_a_pipe_does_not_hang_the_save(memory: MemoryStore, t
 # --- files that cannot be read ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused_by_name(memory: MemoryStore, tmp_path: Path) -> None:
-    root = make(tmp_path / "r", {"secret": File(b"1", 0o000)})
-    with pytest.raises(UnstorableError, match="secret cannot be stored: it cannot be read"):
-        send(memory, root)
+def test_a_file_that_may_not_be_read_is_refused_by_name(memory: MemoryStore) -> None:
+    with unprivileged() as folder:
+        root = make(folder / "r", {"secret": File(b"1", 0o000)})
+        with pytest.raises(UnstorableError, match="secret cannot be stored: it cannot be read"):
+            send(memory, root)
 
 
 @pytest.mark.parametrize("size", [10, LARGE])
