@@ -55,10 +55,16 @@ def find_cluster(
     Raises:
         ClusterPermissionError, ClusterUnreachableError, NotConfiguredError, PolicyError.
     """
+    if not environ.get("KUBERNETES_SERVICE_HOST"):
+        return None
     claims = token_claims(account)
     pod = pod_of_environment(environ)
-    if claims is None or not environ.get("KUBERNETES_SERVICE_HOST"):
-        return None
+    if claims is None:
+        # The default, a directory of the container, would be gone with the pod.
+        raise NotConfiguredError(
+            "this pod has no service account token and no TRAINPOINT_STORE: nothing says where checkpoints lie",
+            remedy="set automountServiceAccountToken: true, or TRAINPOINT_STORE to work with a store alone",
+        )
     kube = Kube.in_pod(claims[0])
     if pod is None:
         found = until_reachable(lambda: kube.pod(claims[1]), clock=clock, chance=chance, say=say)

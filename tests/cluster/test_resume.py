@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from tests.support.cluster import Cluster, Namespace
 from tests.support.nodes import Nodes
 from tests.support.place import Place
 from tests.support.team import Team, install
+from tools.s3server import ABSENT_BUCKET
+from trainpoint.claim.store import read_attempts
 from trainpoint.contract import inject
 
 ALL = [*range(5, 41, 5)]
@@ -84,6 +87,10 @@ def test_a_deleted_pod_saves_once_more_and_its_successor_waits_for_that(team: Te
     assert "start=18 attempt=1" in log, "only the step that was running is lost"
     assert (0, 18) in team.checkpoints()
     assert (0, 20) not in team.checkpoints()
+    catalog = team.place.catalog()
+    (task,) = catalog.tasks(team.namespace.name, "llm", catalog.runs(team.namespace.name, "llm")[0].run)
+    ended = [view.end for view in read_attempts(catalog.store, task)]
+    assert [(end.how, end.exit_code) for end in ended if end] == [("Preempted", 143), ("Completed", 0)]
 
 
 def test_two_jobs_never_see_each_other(team: Team) -> None:
@@ -150,6 +157,18 @@ def test_a_mistake_ends_the_pod_before_any_step_with_the_remedy(
     assert "start=" not in log
     assert "Traceback" not in log
     assert "wrong-9b1c" not in log
+
+
+def test_a_missing_bucket_is_named_with_its_endpoint(team: Team) -> None:
+    place = Place(f"s3://{ABSENT_BUCKET}/x", team.place.environ)
+    replace(team, place=place).policies(default={})
+    team.namespace.apply(team.job("llm", spec={"backoffLimit": 0}))
+    pod = team.first_pod("llm")
+    team.namespace.wait_for_phase(pod, "Failed")
+    log = team.namespace.logs(pod)
+    assert team.namespace.exit_code(pod) == 1
+    assert f'bucket "{ABSENT_BUCKET}" does not exist at {place.environ["AWS_ENDPOINT_URL"]}' in log
+    assert "start=" not in log
 
 
 def test_a_namespace_without_its_configmap_says_so(team: Team) -> None:
