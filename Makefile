@@ -90,7 +90,7 @@ api-oldest: $(READY)
 cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there
 	$(RUNG) cluster
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) -n 4 tests/cluster  # they mostly wait: for back-offs, for the kubelet
+	$(PYTEST) -n 2 tests/cluster
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 

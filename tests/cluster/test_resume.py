@@ -20,13 +20,9 @@ from trainpoint.contract import inject
 ALL = [*range(5, 41, 5)]
 
 
-@pytest.fixture(scope="session")
-def installed(cluster: Cluster) -> None:
-    install(cluster)
-
-
 @pytest.fixture
-def team(installed: None, namespace: Namespace, bucket: Place, trainer_image: str) -> Team:
+def team(cluster: Cluster, namespace: Namespace, bucket: Place, trainer_image: str) -> Team:
+    install(cluster)
     team = Team(namespace, bucket, trainer_image)
     team.set_up()
     return team

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "trainer"
 
 
+@cache
 def install(cluster: Cluster) -> None:
-    """The four kinds, the admission policies, the roles. Safe to repeat."""
+    """The four kinds, the admission policies, the roles; once a process. Safe to repeat.
+
+    Call it while a namespace of the test's own is held: only then no other test has the API server away.
+    """
     crds = sorted((ROOT / "crds").glob("*.yaml"))
     for path in [*crds, *sorted((ROOT / "config").rglob("*.yaml"))]:
         cluster.apply(path.read_text(encoding="utf-8"))
