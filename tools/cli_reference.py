@@ -10,6 +10,9 @@ from pathlib import Path
 
 import click
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script from anywhere
+
+from tools.page import write_or_check
 from trainpoint.cli.main import main as trainpoint
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
@@ -72,14 +75,7 @@ def option_row(parameter: click.Parameter) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    text = reference()
-    if "--check" not in arguments:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{TARGET.relative_to(TARGET.parents[2])} is not what the commands say; run: make generate")
-    return 1
+    return write_or_check(TARGET, reference(), source="the commands say", arguments=arguments)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,9 @@ import inspect
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script from anywhere
+
+from tools.page import write_or_check
 from trainpoint.errors import (
     EXIT_PREEMPTED,
     EXIT_REFUSED,
@@ -57,14 +60,7 @@ def reference() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    text = reference()
-    if "--check" not in arguments:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{TARGET.relative_to(TARGET.parents[2])} is not what sdk/trainpoint/errors.py says; run: make generate")
-    return 1
+    return write_or_check(TARGET, reference(), source="sdk/trainpoint/errors.py says", arguments=arguments)
 
 
 if __name__ == "__main__":
