@@ -45,6 +45,7 @@ class Kube:
     @classmethod
     def in_pod(cls, namespace: str) -> Kube:
         """With the pod's own service account."""
+        _need_client()
         from kubernetes import client, config
 
         configuration = client.Configuration()
@@ -60,6 +61,7 @@ class Kube:
         Raises:
             ClusterUnreachableError: there is no kubeconfig, or no such context.
         """
+        _need_client()
         from kubernetes import client, config
 
         configuration = client.Configuration()
@@ -228,6 +230,17 @@ class _ExistsError(ObjectChangedError):
 
 
 _TIMEOUT: Final = (CONNECT_SECONDS, READ_SECONDS)
+
+
+def _need_client() -> None:
+    """Training images choose what they install: say what is missing instead of a stack trace."""
+    from importlib.util import find_spec
+
+    if find_spec("kubernetes") is None:
+        raise NotConfiguredError(
+            "the Python package kubernetes is not installed, and without it the API server cannot be asked",
+            remedy="pip install 'trainpoint[cluster]' into this image or environment",
+        )
 
 
 def _client(configuration: Any) -> Any:
