@@ -284,9 +284,10 @@ class DirectoryStore:
                 os.makedirs(parent, exist_ok=True)
                 os.replace(temporary, target)
                 break
-            except FileNotFoundError:
-                # A concurrent delete has removed the directory, since it was empty for a moment.
-                if not remaining or not os.path.exists(temporary):
+            except (FileNotFoundError, FileExistsError):
+                # A concurrent delete has removed the directory, since it was empty for a moment: before the rename, or
+                # between makedirs' mkdir, which another writer was ahead of, and its look at what is there.
+                if not remaining or not os.path.exists(temporary) or os.path.isfile(parent):
                     raise
                 self._synced.clear()
         with suppress(FileNotFoundError):  # deleted again already, with its directory

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import signal
@@ -195,6 +196,38 @@ def test_puts_and_deletes_of_neighbours_do_not_disturb_each_other(tmp_path: Path
         thread.join(DEADLINE_SECONDS)
     assert failed == []
     assert list(DirectoryStore(tmp_path).list("")) == []
+
+
+def test_a_directory_that_another_put_made_and_a_delete_removed_again_is_made_anew(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makedirs meets then: its mkdir says that the directory is there, its look that it is not."""
+    makedirs, times = os.makedirs, iter(range(3))
+
+    def made_and_gone(path: str, exist_ok: bool = False) -> None:
+        if next(times, None) is not None:
+            raise FileExistsError(errno.EEXIST, "File exists", path)
+        makedirs(path, exist_ok=exist_ok)
+
+    monkeypatch.setattr(os, "makedirs", made_and_gone)
+    store.put("d/e", b"x")
+    assert store.get("d/e") == b"x"
+
+
+def test_a_file_where_a_directory_should_be_is_an_error_at_once(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makedirs, calls = os.makedirs, []
+
+    def counted(path: str, exist_ok: bool = False) -> None:
+        calls.append(path)
+        makedirs(path, exist_ok=exist_ok)
+
+    store.put("d", b"x")
+    monkeypatch.setattr(os, "makedirs", counted)
+    with pytest.raises(UnstorableError, match="d/e"):
+        store.put("d/e", b"y")
+    assert len(calls) == 1
 
 
 # --- keys and files ---------------------------------------------------------------------------------------------------

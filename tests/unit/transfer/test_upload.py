@@ -263,40 +263,48 @@ def test_a_store_that_stays_away_ends_the_save_after_the_deadline(memory: Memory
 
 @pytest.mark.parametrize("error", [StorePermissionError("no"), StoreFullError("full")], ids=lambda e: e.code)
 def test_one_refused_object_ends_the_save_and_the_others_are_not_sent(
-    memory: MemoryStore, tmp_path: Path, error: StorePermissionError | StoreFullError
+    memory: MemoryStore, tmp_path: Path, refusal_known: threading.Event, error: StorePermissionError | StoreFullError
 ) -> None:
     root = make(tmp_path / "r", {f"f{n:02}": File(pattern(1024 * 1024 + 99 - n)) for n in range(40)})
 
     def refuse(verb: str, key: str) -> None:
         if key.endswith("f03"):
             raise error
+        assert refusal_known.wait(DEADLINE)  # the three beside it are under way, whatever the threads' turns
 
     memory.before = refuse
     with pytest.raises(type(error)) as raised:
         send(memory, root, workers=4)
     assert raised.value is error
-    assert memory.requests["put"] < 20
+    assert memory.requests["put"] <= 4
 
 
-def test_one_failing_object_ends_streams_that_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def refusal_known(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a transfer has been told that one of its parts failed."""
+    failed, known = Stop.fail, threading.Event()
+
+    def fail(stop: Stop) -> None:
+        failed(stop)
+        known.set()
+
+    monkeypatch.setattr(Stop, "fail", fail)
+    return known
+
+
+def test_one_failing_object_ends_streams_that_are_under_way(tmp_path: Path, refusal_known: threading.Event) -> None:
     root = make(tmp_path / "r", {"streamed": File(pattern(LARGE)), "refused": File(pattern(2 * 1024 * 1024))})
-    streaming, refused = threading.Event(), threading.Event()
+    streaming = threading.Event()
 
     def on_chunk(number: int) -> None:
         streaming.set()
-        assert refused.wait(DEADLINE)
+        assert refusal_known.wait(DEADLINE)  # the stream goes on only once the failure is known
 
     def refuse(verb: str, key: str) -> None:
         if key.endswith("refused"):
             assert streaming.wait(DEADLINE)
             raise StorePermissionError("no")
 
-    def fail(stop: Stop) -> None:
-        failed(stop)
-        refused.set()  # the stream goes on only once the failure is known
-
-    failed = Stop.fail
-    monkeypatch.setattr(Stop, "fail", fail)
     store = Cutting(on_chunk)
     store.before = refuse
     with pytest.raises(StorePermissionError):
