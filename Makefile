@@ -114,6 +114,7 @@ lock: ## the requirements*.txt anew from pyproject.toml (needs uv; UV=--upgrade 
 	$(UV_COMPILE) --group dev -o requirements/dev.txt
 	$(UV_COMPILE) --group oldest --resolution lowest-direct -o requirements/oldest.txt
 	$(UV_COMPILE) --extra cluster -o images/trainer/requirements.txt
+	$(UV_COMPILE) --extra operator -o images/operator/requirements.txt
 
 oldest: ## the unit tests with the oldest libraries that pyproject.toml allows, in an environment of their own
 	@$(MAKE) --no-print-directory VENV=.venv-oldest LOCK=requirements/oldest.txt unit
