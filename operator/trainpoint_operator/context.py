@@ -1,0 +1,43 @@
+"""What every reconciler works with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trainpoint.clock import Chance, Clock
+from trainpoint.format.digest import JsonObject
+from trainpoint_operator.buckets import Buckets
+from trainpoint_operator.engine.cache import Cache
+from trainpoint_operator.engine.events import Recorder
+from trainpoint_operator.engine.kube import Kube
+from trainpoint_operator.engine.resources import Key
+from trainpoint_operator.views import CheckpointView, JobView, PodView
+
+
+@dataclass(frozen=True, slots=True)
+class Caches:
+    """What the API server has, as watches last told; read-only for reconcilers."""
+
+    checkpoints: Cache[CheckpointView]
+    runs: Cache[JsonObject]
+    policies: Cache[JsonObject]
+    stores: Cache[JsonObject]
+    jobs: Cache[JobView]
+    pods: Cache[PodView]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Hands and eyes of the reconcilers; decisions are given what they need of it, never itself."""
+
+    kube: Kube
+    caches: Caches
+    buckets: Buckets
+    events: Recorder
+    enqueue: Callable[[Key, float], None]
+    """look at that object again, after so many seconds"""
+    leads: Callable[[], bool]
+    """whether this replica still holds the Lease; asked before each batch of deletions"""
+    clock: Clock
+    chance: Chance

@@ -1,0 +1,1 @@
+"""Decisions of the operator: pure functions of what was gathered, with their reasons."""
