@@ -3,7 +3,7 @@
     python tools/images.py trainer --tag registry.example/trainpoint:dev
 
 The base image is an argument (--base). Where the engine reaches no package index, --wheels names a folder with the
-wheels of images/trainer/requirements.txt. Only the standard library is used here.
+wheels of the image's requirements.txt. Only the standard library is used here.
 """
 
 from __future__ import annotations

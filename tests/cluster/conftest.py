@@ -1,8 +1,8 @@
 """Fixtures of the rung: one cluster for all tests, a namespace, a bucket and an image for each.
 
 ``TRAINPOINT_CLUSTER=current`` takes the cluster of the kubeconfig at hand. Tests that need its nodes, or an image or a
-bucket that is not given (TRAINPOINT_TEST_IMAGE, TRAINPOINT_TEST_STORE with AWS_*), are then reported as not run, and
-the command fails unless --allow-not-run says that this is known.
+bucket that is not given (TRAINPOINT_TEST_IMAGE, TRAINPOINT_TEST_OPERATOR_IMAGE, TRAINPOINT_TEST_STORE with AWS_*), are
+then reported as not run, and the command fails unless --allow-not-run says that this is known.
 """
 
 from __future__ import annotations
@@ -183,3 +183,14 @@ def trainer_image(request: pytest.FixtureRequest, cluster: Cluster) -> str:
         return _GIVEN["TRAINPOINT_TEST_IMAGE"]
     kind: KindCluster = request.getfixturevalue("kind")
     return kind.trainer_image()
+
+
+@pytest.fixture(scope="session")
+def operator_image(request: pytest.FixtureRequest, cluster: Cluster) -> str:
+    """The operator's image with this checkout's code."""
+    if not _on_kind():
+        if "TRAINPOINT_TEST_OPERATOR_IMAGE" not in _GIVEN:
+            _not_run("needs an image that the cluster can pull: TRAINPOINT_TEST_OPERATOR_IMAGE")
+        return _GIVEN["TRAINPOINT_TEST_OPERATOR_IMAGE"]
+    kind: KindCluster = request.getfixturevalue("kind")
+    return kind.operator_image()

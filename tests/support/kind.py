@@ -21,13 +21,15 @@ from tools.images import build_image, build_wheel, docker_build
 from tools.kind.cluster import recorded
 from tools.kind.hosts import Kind, environment
 from tools.kind.made import key_of
-from tools.kind.places import CONTROL_PLANE, WORKERS, Places, pins
-from tools.kind.python_image import base_name, wheels
+from tools.kind.places import CONTROL_PLANE, NODES, WORKERS, Places, pins
+from tools.kind.python_image import base_name
+from tools.kind.wheels import wheels
 
 _CLONE_NEWNET: Final = 0x40000000
 _OWN_NETWORK: Final = Path("/proc/self/ns/net")
 _USERS: Final = "users.lock"
-_REPOSITORY: Final = "trainpoint-test/trainer"
+_TRAINER: Final = "trainpoint-test/trainer"
+_OPERATOR: Final = "trainpoint-test/operator"
 
 
 class KindCluster:
@@ -89,22 +91,39 @@ class KindCluster:
         with tempfile.TemporaryDirectory(prefix="trainpoint-test-image-") as scratch, self.exclusively("image"):
             wheel = build_wheel(Path(scratch))
             programs = ROOT / "tests/support/programs"
-            offline = self.engine_kind() is Kind.OWN
-            base = base_name() if offline else pins()["PYTHON_IMAGE"]
-            made_of = (wheel, ROOT / "images/trainer", ROOT / "tests/support/trainer", programs, base)
-            tag = f"{_REPOSITORY}:{key_of(*made_of)}"
-            env = dict(os.environ)
+            base = self._base()
+            tag = f"{_TRAINER}:{key_of(wheel, ROOT / 'images/trainer', ROOT / 'tests/support/trainer', programs, base)}"
             if not _docker("images", "--quiet", tag):
-                plain = f"{_REPOSITORY}-base:{key_of(wheel, ROOT / 'images/trainer', base)}"
-                build_image("trainer", plain, wheel=wheel, base=base, wheels=wheels(self.places), env=env)
+                plain = self._build("trainer", f"{_TRAINER}-base", wheel)
                 context = Path(scratch, "context")
                 context.mkdir()
                 (context / "Dockerfile").write_bytes((ROOT / "tests/support/trainer/Dockerfile").read_bytes())
                 _copy_programs(programs, context / "programs")
-                docker_build(context, tag, {"BASE": plain}, env=env)
-                _remove_others(keep=(plain, tag))
+                docker_build(context, tag, {"BASE": plain}, env=dict(os.environ))
+                _remove_others(_TRAINER, keep=(plain, tag))
             load_image(tag, WORKERS)
         return tag
+
+    def operator_image(self) -> str:
+        """The operator's image with this checkout's code, on every node. Its name."""
+        with tempfile.TemporaryDirectory(prefix="trainpoint-test-image-") as scratch, self.exclusively("image"):
+            tag = self._build("operator", _OPERATOR, build_wheel(Path(scratch)))
+            _remove_others(_OPERATOR, keep=(tag,))
+            load_image(tag, NODES)
+        return tag
+
+    def _build(self, image: str, repository: str, wheel: Path) -> str:
+        """``images/<image>`` in the engine, unless it is there. Its name tells what it is made of."""
+        base = self._base()
+        tag = f"{repository}:{key_of(wheel, ROOT / 'images' / image, base)}"
+        if not _docker("images", "--quiet", tag):
+            at_hand = wheels(self.places, image)
+            build_image(image, tag, wheel=wheel, base=base, wheels=at_hand, env=dict(os.environ))
+        return tag
+
+    def _base(self) -> str:
+        """What images are built upon; Debian's Python where none can be pulled."""
+        return base_name() if self.engine_kind() is Kind.OWN else pins()["PYTHON_IMAGE"]
 
     @contextlib.contextmanager
     def exclusively(self, what: str) -> Iterator[None]:
@@ -140,14 +159,14 @@ def _copy_programs(source: Path, to: Path) -> None:
         (to / program.name).write_bytes(program.read_bytes())
 
 
-def _remove_others(*, keep: tuple[str, ...]) -> None:
+def _remove_others(repository: str, *, keep: tuple[str, ...]) -> None:
     """Images of earlier checkouts; one that is in use stays."""
     listed = _docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-    old = [name for name in listed if name.startswith(_REPOSITORY) and name not in keep]
+    old = [name for name in listed if name.startswith(repository) and name not in keep]
     if old:
         subprocess.run(["docker", "rmi", *old], capture_output=True, timeout=120, check=False)
 
 
 def settings_at_hand(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """What a person gives for a cluster that is not ours: TRAINPOINT_TEST_IMAGE, TRAINPOINT_TEST_STORE, AWS_*."""
+    """What a person gives for a cluster that is not ours: TRAINPOINT_TEST_{IMAGE,OPERATOR_IMAGE,STORE}, AWS_*."""
     return {k: v for k, v in environ.items() if k.startswith(("AWS_", "TRAINPOINT_TEST_"))}

@@ -21,7 +21,8 @@ from tools.kind.hosts import Host, Kind, choose, environment, look, prefix
 from tools.kind.made import alone, key_of, made, remove, say
 from tools.kind.node_image import has_image, image_key, image_name, load_image, make_node_image, save_image
 from tools.kind.places import HERE, Places, ToolError, pins
-from tools.kind.python_image import base_image, wheels
+from tools.kind.python_image import base_image
+from tools.kind.wheels import all_wheels
 
 
 def prepare(places: Places) -> tuple[Host, str]:
@@ -32,13 +33,13 @@ def prepare(places: Places) -> tuple[Host, str]:
     places.state.mkdir(parents=True, exist_ok=True)
     if host.kind is Kind.HOST:
         build(places, CLIENTS)
-        wheels(places)
+        all_wheels(places)
         return host, pins()["KIND_NODE_IMAGE"]
     places.check()
     if os.geteuid() != 0:
         raise ToolError("an engine of our own needs root")
     install_host_packages()
-    wheels(places)
+    all_wheels(places)
     programs = build(places, CLIENTS) | build(places, SERVERS)
     tree_key = key_of(pins()["NODE_SUITE"], pins()["NODE_PACKAGES"], HERE / "debian.py")
     tree = made(

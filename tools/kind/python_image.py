@@ -1,10 +1,7 @@
-"""What the project's images are built from where no image can be pulled: a Python of Debian's, and wheels."""
+"""What the project's images are built upon where no image can be pulled: a Python of Debian's."""
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +10,8 @@ from tools.kind.debian import write_tree
 from tools.kind.engine import Engine
 from tools.kind.made import key_of, made
 from tools.kind.node_image import has_image
-from tools.kind.places import ROOT, Places, pins
+from tools.kind.places import Places, pins
 
-REQUIREMENTS: Final = ROOT / "images" / "trainer" / "requirements.txt"
 # As the usual Python images: `python` is there, and pip may install.
 _HOOK: Final = 'ln -s python3 "$1"/usr/bin/python; rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED'
 
@@ -35,20 +31,3 @@ def base_image(places: Places, engine: Engine) -> None:
     if not has_image(engine, base_name(), key):
         changes = ("--change", "ENV LANG=C.UTF-8", "--change", f"LABEL key={key}", "--change", 'CMD ["python3"]')
         run("docker", "import", *changes, tree, base_name(), env=engine.env())
-
-
-def wheels(places: Places) -> Path:
-    """A folder with the wheels that requirements.txt names, checked against its hashes, for the images' Python."""
-    version = pins()["PYTHON_VERSION"]
-    key = key_of(REQUIREMENTS, version, platform.machine())
-    return made(places, "wheels", key, lambda out: _download(out, version))
-
-
-def _download(out: Path, version: str) -> None:
-    machine = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
-    glibc = [f"--platform=manylinux_2_{minor}_{machine}" for minor in (17, 28, 34)]
-    run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--require-hashes",
-        "--only-binary=:all:", f"--python-version={version}", "--implementation=cp", *glibc,
-        f"--platform=manylinux2014_{machine}", "--dest", out, "--requirement", REQUIREMENTS, env=dict(os.environ),
-    )  # fmt: skip
