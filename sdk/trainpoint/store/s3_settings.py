@@ -111,10 +111,15 @@ def _endpoint(environ: Mapping[str, str]) -> str:
 
 
 def _authority(environ: Mapping[str, str]) -> bytes:
-    """PEM of the certificates to trust besides the system's; empty if none is set."""
+    """PEM of the certificates to trust besides the system's; empty if none is set.
+
+    A CheckpointStore has the text itself, and a pod may have no place to write it to: so the text is taken as well.
+    """
     bundle = environ.get("AWS_CA_BUNDLE")
     if not bundle:
         return b""
+    if "-----BEGIN CERTIFICATE-----" in bundle:
+        return bundle.encode()
     try:
         with open(bundle, "rb") as file:
             return file.read()
