@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from trainpoint.api import names
+from trainpoint.api import names, reasons
 from trainpoint.catalog.kube import Kube
 from trainpoint.clock import Chance, Clock
 from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError
@@ -37,6 +37,8 @@ class Cluster:
     """what the store's address needs of ``AWS_*``; keys come from the pod's own environment"""
     way: str
     """by which way the pod was configured, for the log"""
+    finalizer: str = ""
+    """that a Checkpoint object has to be born with, since an operator deletes its bytes; empty: no operator does"""
 
 
 def find_cluster(
@@ -100,6 +102,7 @@ def find_cluster(
         store_url=str(store["url"]),
         store_environ=_store_environ(store),
         way=way,
+        finalizer=_finalizer(entry),
     )
 
 
@@ -107,8 +110,9 @@ def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) ->
     """The named policy, else the namespace's default, from the ConfigMap's data (one JSON text a policy).
 
     Raises:
-        PolicyError: there is no such policy; the message lists those there are.
-        NotConfiguredError: none is named, and the namespace has no default.
+        PolicyError: there is no such policy; the message lists those there are. Or it holds what cannot be understood.
+        NotConfiguredError: none is named, and the namespace has no default; or the operator says why the policy cannot
+            be followed, in the very words of its condition Ready.
     """
     entries: dict[str, JsonObject] = {}
     for key, text in data.items():
@@ -125,6 +129,7 @@ def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) ->
                 f"there is no CheckpointPolicy {wanted!r} in namespace {namespace} (there: {there})",
                 remedy="correct the label trainpoint.dev/policy, or create it",
             )
+        _raise_error_of(entries[wanted], named=True)
         return wanted, entries[wanted]
     defaults = sorted(name for name, entry in entries.items() if entry.get("default"))
     if not defaults:
@@ -132,7 +137,20 @@ def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) ->
             f"namespace {namespace} has no default CheckpointPolicy (there: {there})",
             remedy="name one by the label trainpoint.dev/policy, or set spec.default: true on one",
         )
+    _raise_error_of(entries[defaults[0]], named=False)
     return defaults[0], entries[defaults[0]]
+
+
+def _raise_error_of(entry: JsonObject, *, named: bool) -> None:
+    """What the operator has found wrong with a policy. Two defaults leave open nothing for a job that names one."""
+    error = entry.get("error")
+    if not isinstance(error, dict) or not error.get("message"):
+        return
+    reason = error.get("reason")
+    if named and reason == reasons.MORE_THAN_ONE_DEFAULT:
+        return
+    kind = PolicyError if reason == reasons.INVALID_POLICY else NotConfiguredError
+    raise kind(str(error["message"]), remedy=str(error.get("remedy", "")))
 
 
 def until_reachable(
@@ -169,6 +187,15 @@ def _mounted(mount: Path) -> JsonObject | None:
     return found or None
 
 
+def _finalizer(entry: JsonObject) -> str:
+    operator = entry.get("operator")
+    return str(operator.get("finalizer") or "") if isinstance(operator, dict) else ""
+
+
 def _store_environ(store: Mapping[str, object]) -> dict[str, str]:
-    wanted = {"AWS_ENDPOINT_URL": store.get("endpoint"), "AWS_REGION": store.get("region")}
+    wanted = {
+        "AWS_ENDPOINT_URL": store.get("endpoint"),
+        "AWS_REGION": store.get("region"),
+        "AWS_CA_BUNDLE": store.get("caBundle"),  # the text itself: there may be no place for a file
+    }
     return {name: str(value) for name, value in wanted.items() if value}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
 import pytest
 
-from trainpoint.cluster import chosen_policy, find_cluster, until_reachable
-from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError
+from tests.support.certificates import private_authority
+from trainpoint.catalog.kube import Kube
+from trainpoint.cluster import Cluster, chosen_policy, find_cluster, until_reachable
+from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError, StoreUrlError
+from trainpoint.store.url import open_store
 from trainpoint.testing import FakeChance, FakeClock
+
+PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 
 
 def policy(*, default: bool = False, name: str = "main") -> str:
@@ -32,6 +38,74 @@ def test_outside_of_a_pod_there_is_no_cluster_and_a_pod_without_token_is_told(tm
     assert find_cluster({}, **options) is None  # type: ignore[arg-type]
     with pytest.raises(NotConfiguredError, match="TRAINPOINT_STORE"):
         find_cluster({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, **options)  # type: ignore[arg-type]
+
+
+class OneConfigMap:
+    """An API server that has one ConfigMap."""
+
+    namespace = "team-a"
+
+    def __init__(self, **entries: object) -> None:
+        self.data = {name: json.dumps(entry) for name, entry in entries.items()}
+
+    def config_map(self, name: str) -> dict[str, str]:
+        assert name == "trainpoint"
+        return self.data
+
+
+def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **entries: object) -> Cluster:
+    """What a pod with the contract's variables finds, without a mounted ConfigMap."""
+    payload = base64.urlsafe_b64encode(
+        json.dumps({"kubernetes.io": {"namespace": "team-a", "pod": {"name": "p-0", "uid": "u"}}}).encode()
+    ).decode()
+    (tmp_path / "token").write_text(f"e30.{payload}.sig")
+    (tmp_path / "namespace").write_text("team-a")
+    monkeypatch.setattr(Kube, "in_pod", lambda namespace: OneConfigMap(**entries))
+    environ = {
+        "KUBERNETES_SERVICE_HOST": "10.96.0.1",
+        "TRAINPOINT_NAMESPACE": "team-a",
+        "TRAINPOINT_POD_NAME": "p-0",
+        "TRAINPOINT_POD_UID": "u",
+    }
+    cluster = find_cluster(
+        environ,
+        clock=FakeClock(),
+        chance=FakeChance(),
+        say=lambda _: None,
+        account=tmp_path,
+        mount=tmp_path / "nothing",
+    )
+    assert cluster is not None
+    return cluster
+
+
+def test_what_the_operator_adds_is_read_and_may_be_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = {"name": "main", "url": "s3://b/p", "endpoint": "https://s3:1", "region": "eu", "caBundle": PEM}
+    full = {"default": True, "store": store, "operator": {"finalizer": "trainpoint.dev/data", "later": 1}}
+    cluster = found(monkeypatch, tmp_path, llm=full)
+    assert cluster.finalizer == "trainpoint.dev/data"
+    assert cluster.store_environ == {"AWS_ENDPOINT_URL": "https://s3:1", "AWS_REGION": "eu", "AWS_CA_BUNDLE": PEM}
+    bare = {"default": True, "store": {"name": "main", "url": "s3://b/p"}}
+    for entry in (bare, {**bare, "operator": "of the future"}, {**bare, "operator": {}}, {**bare, "error": None}):
+        cluster = found(monkeypatch, tmp_path, llm=entry)
+        assert (cluster.finalizer, cluster.store_environ) == ("", {})
+
+
+def test_the_operators_sentence_is_raised_before_anything_else_is_missed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    error = {"reason": "StoreNotFound", "message": "CheckpointPolicy llm names CheckpointStore x", "remedy": "create x"}
+    with pytest.raises(NotConfiguredError) as caught:
+        found(monkeypatch, tmp_path, llm={"default": True, "error": error})
+    assert (caught.value.message, caught.value.remedy) == (error["message"], error["remedy"])
+
+
+def test_the_text_of_a_ca_bundle_is_a_certificate_authority(tmp_path: Path) -> None:
+    """As a pod without any place for a file gets it."""
+    private_authority(tmp_path)
+    open_store("s3://bucket", environ={"AWS_CA_BUNDLE": (tmp_path / "ca.pem").read_text()})
+    with pytest.raises(StoreUrlError, match="no valid certificate"):
+        open_store("s3://bucket", environ={"AWS_CA_BUNDLE": PEM})
 
 
 def test_a_server_that_is_away_is_waited_for_and_told_once() -> None:
