@@ -38,7 +38,9 @@ SCRIPT = "examples/digits.py"
 EARLIEST_SECONDS = 2.0
 """A training is killed so long after its start at the earliest: after its first save, so that it makes progress."""
 LAST_SECONDS = 5.0
-"""No kill any more when so little is left to do."""
+"""Kills are planned to come before so little is left to do."""
+TOO_LATE_SECONDS = 2.0
+"""One that is late, on a busy machine, is still done unless this little is left: then the training may just be over."""
 
 BEGINS = re.compile(r"process (\d+) begins at step (\d+) of \d+")
 RUN = re.compile(r"trainpoint +run (\S+) ")
@@ -137,7 +139,7 @@ def watch(run: Training, show: Display, options: Options, chance: random.Random,
             line = run.lines.get(timeout=left)
         except queue.Empty:
             kill_at = None
-            if run.pid is not None and (options.steps - run.step) * options.pause > LAST_SECONDS:
+            if run.pid is not None and (options.steps - run.step) * options.pause > TOO_LATE_SECONDS:
                 os.kill(run.pid, signal.SIGKILL)
                 show.say(f"kill -9 {run.pid}, after step {run.step}")
                 run.killed_after.append(run.step)

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Final
 
 DEFAULT_BUCKET: Final = "trainpoint-test"
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 120.0
 _HOST: Final = "127.0.0.1"
 # Beneath the range that systems give to outgoing connections (32768 on Linux, 49152 on macOS), so that a server which
 # was killed finds its ports still free when it is started again.
@@ -193,7 +193,7 @@ class S3Server:
 
     def make_bucket(self, name: str) -> None:
         """Create a bucket (one that exists is fine): to SeaweedFS a folder of its file server."""
-        status, body = self._ask("filer", "POST", f"/buckets/{name}/")
+        status, body = self._ask("filer", "POST", f"/buckets/{name}/", seconds=READY_SECONDS)
         if status >= 300 and status != 409:  # 409: it is there already
             raise ServerError(f"bucket {name} was not created: HTTP {status} {body[:200]!r}")
 
@@ -250,15 +250,15 @@ class S3Server:
                     )
                 time.sleep(0.05)
 
-    def _ask(self, kind: str, method: str, path: str) -> tuple[int, bytes]:
+    def _ask(self, kind: str, method: str, path: str, *, seconds: float = 5.0) -> tuple[int, bytes]:
         port = self._ports[kind]
         if kind == "s3" and self.tls:
             context = ssl.create_default_context(cafile=str(self.tls.authority))
             connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                "localhost", port, timeout=5, context=context
+                "localhost", port, timeout=seconds, context=context
             )
         else:
-            connection = http.client.HTTPConnection(self.host, port, timeout=5)
+            connection = http.client.HTTPConnection(self.host, port, timeout=seconds)
         with contextlib.closing(connection):
             connection.request(method, path)
             answer = connection.getresponse()

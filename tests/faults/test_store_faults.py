@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import shutil
@@ -9,11 +10,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.support.place import PROGRAMS, Place
+from tests.support.proxy import Proxy, Request
 from tools.s3server import ABSENT_BUCKET, ADMIN, DEFAULT_BUCKET, READER, STRANGER, WRITER, Credentials, S3Server
 from trainpoint.format.digest import seal
 
@@ -86,7 +89,6 @@ def test_a_store_of_a_newer_format_is_refused_for_good(tmp_path: Path) -> None:
 
 
 def test_a_server_killed_in_mid_save_and_restarted_loses_nothing(server: S3Server, tmp_path: Path) -> None:
-    place = at(server)
     env = {
         "TRAINPOINT_WORKFLOW": "train",
         "TRAINPOINT_RUN": "storm",
@@ -95,27 +97,29 @@ def test_a_server_killed_in_mid_save_and_restarted_loses_nothing(server: S3Serve
         "LEDGER": str(tmp_path / "ledger"),
         "RESULT": str(tmp_path / "result"),
     }
-    process = place.start("train.py", **env)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("start=0")
-    ledger = tmp_path / "ledger"
-    restarts = 0
-    seen = 0
-    while restarts < 2 and process.poll() is None:
-        lines = ledger.read_text().count("\n") if ledger.exists() else 0
-        if lines > seen:  # it has just been promised one, and saves every few milliseconds: the next is on its way
-            seen = lines + 2
-            server.kill()
+    with Proxy(server.port) as proxy, ThreadPoolExecutor(1) as beside:
+        lock, uploads, restarts = threading.Lock(), itertools.count(1), list[Future[None]]()
+
+        def restart() -> None:
             threading.Event().wait(1.0)  # long enough that requests fail
-            server.restart()
-            restarts += 1
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    assert restarts == 2, "the training was over before the server was killed"
+            server.start()
+
+        def die_twice(request: Request) -> None:
+            with lock:
+                back = not restarts or restarts[-1].done()
+                if back and request.verb == "PUT" and "/data/" in request.path and next(uploads) in (20, 50):
+                    server.kill()
+                    restarts.append(beside.submit(restart))
+
+        place = at(server)
+        proxy.fault = die_twice
+        done = Place(place.url, {**place.environ, "AWS_ENDPOINT_URL": proxy.endpoint}).run("train.py", **env)
+    assert done.returncode == 0, done.stderr
+    assert [restart.exception() for restart in restarts] == [None, None]
     catalog = place.catalog()
     (task,) = catalog.tasks("_", "train", "storm")
     steps = [catalog.manifest(task, entry.id).snapshot.step for entry in catalog.entries(task)]
-    assert steps == list(range(120, 0, -3)), out
+    assert steps == list(range(120, 0, -3)), done.stdout
     calm = Place(f"file://{tmp_path}/calm")
     assert calm.run("train.py", **{**env, "RESULT": str(tmp_path / "calm.result")}).returncode == 0
     assert (tmp_path / "result").read_text() == (tmp_path / "calm.result").read_text()

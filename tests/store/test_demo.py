@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.repository import ROOT
 
-SECONDS = 120
+SECONDS = 300
 
 
 @contextmanager

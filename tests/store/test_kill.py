@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
-import threading
+import subprocess
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from trainpoint import Checkpoint
 KILLS = 30
 STEPS = 200
 SAVE_EVERY = 4
+DEADLINE_SECONDS = 300.0
 
 
 def program(tmp_path: Path, run: str) -> dict[str, str]:
@@ -32,6 +35,22 @@ def program(tmp_path: Path, run: str) -> dict[str, str]:
 def promised(tmp_path: Path, run: str) -> list[str]:
     ledger = tmp_path / f"{run}.ledger"
     return [json.loads(line)["name"] for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+def kill_at_some_moment(process: subprocess.Popen[str], chance: random.Random, ledger: Path | None) -> None:
+    """SIGKILL, unless it ends before: soon after its start, or, given its ledger, soon after its next promise there."""
+    if ledger is None:
+        delay = chance.uniform(0.15, 1.2)
+    else:
+        size = ledger.stat().st_size if ledger.exists() else 0
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while process.poll() is None and not (ledger.exists() and ledger.stat().st_size > size):
+            assert time.monotonic() < deadline, f"promised nothing in {DEADLINE_SECONDS} s"
+            time.sleep(0.005)
+        delay = chance.uniform(0.0, 0.4)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(delay)
+    process.kill()
 
 
 @pytest.fixture
@@ -58,10 +77,9 @@ def test_killed_at_any_moment_30_times_it_ends_as_if_undisturbed(
     with reader:
         while kills < KILLS:
             process = place.start("train.py", **env)
-            timer = threading.Timer(chance.uniform(0.15, 1.2), process.kill)
-            timer.start()
-            out, err = process.communicate(timeout=120)
-            timer.cancel()
+            # Every other one once it has got so far, however busy the machine is: else there would be little to lose.
+            kill_at_some_moment(process, chance, Path(env["LEDGER"]) if kills % 2 else None)
+            out, err = process.communicate(timeout=DEADLINE_SECONDS)
             if process.returncode == 0:  # it got through between two kills: start the whole once more
                 finished += 1
                 assert result.read_text() == (tmp_path / "calm.result").read_text(), f"seed {seed}"

@@ -13,7 +13,7 @@ import pytest
 from tools.s3server import DEFAULT_BUCKET, S3Server, ServerError, find_weed, free_ports
 from trainpoint.store.s3 import S3Store
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 120.0
 
 
 def listeners(pid: int) -> set[str]:

@@ -15,7 +15,7 @@ from trainpoint.store.base import Store
 from trainpoint.store.url import open_store
 
 PROGRAMS = Path(__file__).parent / "programs"
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 120.0
 TRAINPOINT = (sys.executable, "-m", "trainpoint.cli.main")
 
 IMPATIENT = """\
@@ -154,5 +154,7 @@ def alive(pid: int) -> bool:
         return False
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except ProcessLookupError:  # between opening and reading
+        return False
     except FileNotFoundError:
         return not Path("/proc/self").exists()

@@ -135,7 +135,7 @@ class Engine:
             wait_until(lambda: self.pid() is None, seconds=15, what="the engine ends")
         except ToolError:
             os.kill(pid, signal.SIGKILL)
-            wait_until(lambda: self.pid() is None, seconds=10, what="the killed engine ends")
+            wait_until(lambda: self.pid() is None, seconds=60, what="the killed engine ends")
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
 

@@ -34,7 +34,7 @@ def main() -> None:
             child = multiprocessing.get_context("fork").Process(target=worker)
             child.start()
         print(f"start={ckpt.step}", flush=True)
-        for step in range(ckpt.step, 2000):
+        for step in range(ckpt.step, 20_000):
             time.sleep(0.005)  # the step's work
             if ckpt.should_save(step + 1):
                 print(f"save={step + 1} preempted={ckpt.preempted}", flush=True)
@@ -45,7 +45,7 @@ def main() -> None:
                 break
         if child is not None:
             child.terminate()
-            child.join(20)
+            child.join(60)
             print(f"worker={child.exitcode}", flush=True)
         if MODE == "raise":
             raise ValueError("the user's own")

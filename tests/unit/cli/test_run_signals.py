@@ -7,8 +7,10 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +77,27 @@ def outcome(folder: Path) -> tuple[str, int]:
     return (end.outcome if end else "none"), len(list(catalog.entries(task)))
 
 
+@contextmanager
+def hangs_up() -> Iterator[tuple[str, threading.Event]]:
+    """Address of a server that closes every connection, and the event that it has."""
+    asked = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError):  # shut down
+            while True:
+                listener.accept()[0].close()
+                asked.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join(DEADLINE_SECONDS)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_signal_lets_the_program_save_and_ends_the_run(
     folder: Path, patient: list[str], number: signal.Signals
@@ -117,15 +140,18 @@ def test_a_pause_ends_at_once(folder: Path) -> None:
 
 
 def test_a_store_that_does_not_answer_can_be_left_by_ctrl_c_and_the_exit_code_is_kept(folder: Path) -> None:
-    environ = environment(folder / "store", TRAINPOINT_STORE="s3://nowhere", AWS_ENDPOINT_URL="http://127.0.0.1:9")
-    environ.update(AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
-    with Supervised(["--", "sh", "-c", "echo pid=$$; exit 5"], environ, folder) as run:
-        program = int(run.wait_for("pid=").removeprefix("pid="))
-        until(lambda: not alive(program), "the program ends")
-        run.send(signal.SIGINT)
-        run.wait_for("Ctrl-C")
-        run.send(signal.SIGINT)
-        assert run.end() == 5
+    with hangs_up() as (endpoint, asked):
+        environ = environment(folder / "store", TRAINPOINT_STORE="s3://nowhere", AWS_ENDPOINT_URL=endpoint)
+        environ.update(AWS_ACCESS_KEY_ID="a", AWS_SECRET_ACCESS_KEY="b")
+        with Supervised(["--", "sh", "-c", "echo pid=$$; exit 5"], environ, folder) as run:
+            program = int(run.wait_for("pid=").removeprefix("pid="))
+            until(lambda: not alive(program), "the program ends")
+            asked.clear()
+            assert asked.wait(DEADLINE_SECONDS), "the store is asked what the program has committed"
+            run.send(signal.SIGINT)
+            run.wait_for("Ctrl-C: no further start")
+            run.send(signal.SIGINT)
+            assert run.end() == 5
 
 
 def test_what_a_dead_program_leaves_running_is_ended_before_the_next_start(folder: Path) -> None:

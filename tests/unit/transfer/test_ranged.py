@@ -97,7 +97,7 @@ def test_lines_can_be_read(memory: MemoryStore, checkpoint: Manifest) -> None:
         assert [json.loads(line)["a"] for line in stream] == [1, 2]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 2]), st.integers(-6000, 6000), st.integers(-1, 3000)), max_size=8))
 def test_any_seeks_and_reads_give_what_a_file_gives(
     memory: MemoryStore, checkpoint: Manifest, steps: list[tuple[int, int, int]]

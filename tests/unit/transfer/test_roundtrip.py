@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.trees import Description, File, Folder, Link, descriptions, make, pattern, read, saved
@@ -59,14 +59,14 @@ def assert_identity(store: Store, description: Description) -> None:
 SIZES = st.sampled_from([0, 1, 99, 100, 101, 799, 999, 1000, 1001, 1599, 1600, 1601, 3200, 5000]) | st.integers(0, 4000)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(descriptions(sizes=SIZES))
 def test_any_tree_comes_back_from_a_bucket_as_it_was(description: Description) -> None:
     with smaller_pieces():
         assert_identity(MemoryStore(), description)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25)
 @given(descriptions(sizes=SIZES))
 def test_any_tree_comes_back_from_a_directory_as_it_was(description: Description) -> None:
     with smaller_pieces(), folder() as top:

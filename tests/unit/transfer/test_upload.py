@@ -333,7 +333,7 @@ def test_only_so_many_large_files_are_streamed_at_a_time_and_small_ones_go_besid
     description = {f"large{n}": File(pattern(LARGE)) for n in range(5)} | {"small": File(pattern(2 * 1024 * 1024))}
     root = make(tmp_path / "r", description)
     lock = threading.Lock()
-    small_is_sent = threading.Event()
+    all_stream, small_is_sent = threading.Event(), threading.Event()
     streams: list[int] = [0, 0]  # now, at most
 
     class Counting(MemoryStore):
@@ -341,12 +341,15 @@ def test_only_so_many_large_files_are_streamed_at_a_time_and_small_ones_go_besid
             with lock:
                 streams[0] += 1
                 streams[1] = max(streams)
+                if streams[0] == STREAMS:
+                    all_stream.set()
             assert small_is_sent.wait(DEADLINE)
             super().put_stream(key, chunks)
             with lock:
                 streams[0] -= 1
 
         def put(self, key: str, data: Buffer) -> None:
+            assert all_stream.wait(DEADLINE)
             super().put(key, data)
             small_is_sent.set()
 
