@@ -12,6 +12,8 @@ from trainpoint_operator.engine.cache import Cache
 from trainpoint_operator.engine.events import Recorder
 from trainpoint_operator.engine.kube import Kube
 from trainpoint_operator.engine.resources import Key
+from trainpoint_operator.metrics import Metrics
+from trainpoint_operator.pods import LastSights
 from trainpoint_operator.views import CheckpointView, JobView, PodView
 
 
@@ -37,6 +39,10 @@ class Context:
     events: Recorder
     enqueue: Callable[[Key, float], None]
     """look at that object again, after so many seconds"""
+    sights: LastSights
+    audits: set[Key]
+    """runs whose place in the bucket is to be compared with the objects there are"""
+    metrics: Metrics
     leads: Callable[[], bool]
     """whether this replica still holds the Lease; asked before each batch of deletions"""
     clock: Clock

@@ -81,6 +81,17 @@ class CheckpointView:
         )
 
     @property
+    def meta(self) -> JsonObject:
+        """What a patch of its status needs of its metadata."""
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "uid": self.uid,
+            "resourceVersion": self.version,
+            "generation": self.generation,
+        }
+
+    @property
     def run_object(self) -> str:
         """Name of its CheckpointRun, which its own begins with."""
         return self.name.rsplit("-", 3)[0]
@@ -143,8 +154,8 @@ class PodView:
     disruption_message: str
     ends: tuple[ContainerEnd, ...]
     """of the newest process of each container that ended, and of the one before its last restart"""
-    running: bool
-    """whether a container runs now"""
+    running_since: datetime | None
+    """when the newest process that runs now began, by the node's clock"""
 
     @classmethod
     def of(cls, value: JsonObject) -> PodView:
@@ -154,6 +165,7 @@ class PodView:
         )
         containers = status.get("containerStatuses") or ()
         states = [c.get(part, {}) for c in containers for part in ("lastState", "state")]
+        began = [moment(c.get("state", {}).get("running", {}).get("startedAt")) for c in containers]
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -167,7 +179,7 @@ class PodView:
             disruption=disruption.get("reason", ""),
             disruption_message=disruption.get("message", ""),
             ends=tuple(_end(s["terminated"]) for s in states if "terminated" in s),
-            running=any("running" in c.get("state", {}) for c in containers),
+            running_since=max(filter(None, began), default=None),
         )
 
     @property

@@ -36,6 +36,11 @@ CONFIG_MAP: Final = "trainpoint"
 """What a namespace's policies and stores come to, in one ConfigMap; its mount in a pod is CONFIG_MOUNT."""
 CONFIG_MOUNT: Final = "/etc/trainpoint"
 
+DATA_FINALIZER: Final = f"{GROUP}/data"
+"""Keeps a Checkpoint until its bytes are gone, or are to stay."""
+STORE_FINALIZER: Final = f"{GROUP}/store"
+"""Keeps a CheckpointStore while checkpoints name it."""
+
 LOCAL_NAMESPACE: Final = "_"
 """The namespace of everything saved off-cluster."""
 DEFAULT_TASK: Final = "main"

@@ -62,13 +62,16 @@ class Recorder:
         *,
         store_ref: str,
         policy: str,
+        finalizer: str = "",
         clock: Clock,
         chance: Chance,
         warn: Callable[[str], None],
     ) -> None:
+        """``finalizer``: the operator's, where one runs, so that no object goes before its bytes do."""
         self._objects = objects
         self._store_ref = store_ref
         self._policy = policy
+        self._finalizer = finalizer
         self._clock = clock
         self._chance = chance
         self._warn = warn
@@ -153,7 +156,10 @@ class Recorder:
 
     def _send(self, record: _Record) -> None:
         if not record.created:
-            self._objects.create("checkpoints", self._body(record.snapshot))
+            body = checkpoint_body(
+                record.snapshot, store_ref=self._store_ref, policy=self._policy, finalizer=self._finalizer
+            )
+            self._objects.create("checkpoints", body)
             record.created = True
         with self._changed:
             settled, commit = record.settled, record.commit
@@ -170,16 +176,21 @@ class Recorder:
                 self._waiting.remove(record)
             self._changed.notify_all()
 
-    def _body(self, snapshot: Snapshot) -> JsonObject:
-        return {
-            "apiVersion": API_VERSION,
-            "kind": "Checkpoint",
-            "metadata": {
-                "name": CheckpointRef(snapshot.task, snapshot.id).name,
-                "labels": labels_of(snapshot.task, self._policy),
-            },
-            "spec": {"snapshot": snapshot_spec(snapshot, self._store_ref)},
-        }
+
+def checkpoint_body(snapshot: Snapshot, *, store_ref: str, policy: str, finalizer: str = "") -> JsonObject:
+    """A Checkpoint as it is created, by the pod that saves or by the operator that records for it."""
+    metadata: JsonObject = {
+        "name": CheckpointRef(snapshot.task, snapshot.id).name,
+        "labels": labels_of(snapshot.task, policy),
+    }
+    if finalizer:
+        metadata["finalizers"] = [finalizer]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "Checkpoint",
+        "metadata": metadata,
+        "spec": {"snapshot": snapshot_spec(snapshot, store_ref)},
+    }
 
 
 def snapshot_spec(snapshot: Snapshot, store_ref: str) -> JsonObject:

@@ -336,6 +336,7 @@ def _recorder(context: Context) -> Recorder | None:
         context.cluster.kube,
         store_ref=context.cluster.store_name,
         policy=context.cluster.policy,
+        finalizer=context.cluster.finalizer,
         clock=context.clock,
         chance=context.chance,
         warn=lambda message: narrate.logger.warning("%s", message),

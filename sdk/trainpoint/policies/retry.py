@@ -145,8 +145,13 @@ def _progressed(attempt: AttemptView, best: int | None) -> bool:
     return attempt.commits > 0 and all(attempt.to_step > s for s in known)
 
 
+def is_charged(history: Sequence[AttemptView]) -> bool:
+    """Whether the last one of a history counts against ``retry.limit``."""
+    return ledger(history).charged > ledger(history[:-1]).charged
+
+
 def _is_free(attempt: AttemptView) -> bool:
-    return attempt.disrupted or attempt.code in (EXIT_SUPERSEDED, EXIT_PREEMPTED)
+    return attempt.disrupted or attempt.code in (0, EXIT_REFUSED, EXIT_SUPERSEDED, EXIT_PREEMPTED)
 
 
 # --- the chain: the first that has an opinion decides -----------------------------------------------------------------

@@ -1,0 +1,95 @@
+"""The parts of a run's status that follow from its checkpoints. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trainpoint.format.digest import JsonObject
+from trainpoint.policies.load import LoadPolicy
+from trainpoint.policies.resume import Candidate, Forecast, forecast
+from trainpoint_operator.views import CheckpointView
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a run's checkpoints come to."""
+
+    latest: JsonObject | None
+    best: JsonObject | None
+    last_save: str | None
+    resume: Forecast
+
+
+def chosen(
+    checkpoints: Iterable[CheckpointView], claim: JsonObject, *, default: LoadPolicy | None, metric: str, highest: bool
+) -> Chosen:
+    """Latest, best, last save, and what the next attempt would load.
+
+    Args:
+        default: the policy's load policy, for a run that no attempt has started yet.
+        metric: name of the policy's metric; empty for none.
+    """
+    newest_first = sorted(checkpoints, key=lambda c: c.ref.id, reverse=True)
+    good = [c for c in newest_first if c.good]
+    eligible = [c for c in good if c.latest]
+    bad_above = [
+        c
+        for c in newest_first
+        if c.state in ("Corrupt", "Superseded", "Quarantined") and (not eligible or c.ref.id > eligible[0].ref.id)
+    ]
+    loaded = claim.get("loaded", {})
+    first = Candidate(loaded["checkpoint"], loaded.get("step"), True) if loaded.get("checkpoint") else None
+    times = [str(c.commit["time"]) for c in good]
+    return Chosen(
+        latest=_pointer(eligible[0]) if eligible else None,
+        best=_best(good, metric, highest) if metric else None,
+        last_save=max(times, default=None),
+        resume=forecast(
+            _policy(loaded, default),
+            [Candidate(c.name, c.step, c.state == "Verified") for c in eligible[:1]],
+            first=first,
+            newer_bad=len(bad_above),
+        ),
+    )
+
+
+def _policy(loaded: JsonObject, default: LoadPolicy | None) -> LoadPolicy:
+    match loaded.get("policy"):
+        case "Eager":
+            return "eager"
+        case "None":
+            return "none"
+        case "Fresh":
+            return "fresh"
+    return default or "fresh"
+
+
+def _pointer(one: CheckpointView) -> JsonObject:
+    return {"checkpoint": one.name} | ({} if one.step is None else {"step": one.step})
+
+
+def _best(good: Sequence[CheckpointView], metric: str, highest: bool) -> JsonObject | None:
+    """By value; ties go to the newer one, NaN and infinities never win."""
+    ranked = [(value, c) for c in reversed(good) if (value := _number(c.metrics.get(metric))) is not None]
+    if not ranked:
+        return None
+    value, one = max(ranked, key=lambda pair: (pair[0] if highest else -pair[0], pair[1].ref.id))
+    return {**_pointer(one), "metric": metric, "value": one.metrics[metric]}
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def best_text(best: JsonObject | None) -> str:
+    """For the column BEST: ``0.031 (8100)``."""
+    if best is None:
+        return ""
+    step = f" ({best['step']})" if "step" in best else ""
+    return f"{float(best['value']):.4g}{step}"

@@ -1,0 +1,66 @@
+"""What the bucket has and the API server does not: checkpoints that a pod could not record, looked up task by task.
+
+The bucket says which checkpoints exist. What an attempt wrote whose claim the API server knows is recorded like any
+other; what nobody can vouch for stays in the bucket, where ``trainpoint list`` shows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.claim.history import AttemptView, read_attempts
+from trainpoint.errors import CorruptRecordError, ObjectNotFoundError, TrainpointError
+from trainpoint.format.layout import TaskPath
+from trainpoint.format.manifest import Manifest
+from trainpoint.format.reference import CheckpointRef
+
+logger = logging.getLogger(__name__)
+
+WINDOW: Final = 20
+"""The newest checkpoints of a task that have an object; older ones are in the bucket alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one look at a task's place in the bucket came to."""
+
+    missing: tuple[Manifest, ...]
+    """committed, vouched for, and without an object; oldest first"""
+    unknown: int
+    """committed by attempts that the API server knows nothing of"""
+    attempts: tuple[AttemptView, ...]
+    """oldest first"""
+
+
+def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], nonces: Collection[str]) -> Found:
+    """Compare the newest checkpoints of a task with the objects there are. Makes requests; call it in a thread.
+
+    Args:
+        recorded: names of Checkpoint objects.
+        nonces: of claims that the API server has seen.
+    """
+    try:
+        attempts = tuple(read_attempts(catalog.store, task))
+    except (CorruptRecordError, ObjectNotFoundError) as error:
+        logger.warning("task=%s event=attempt-unreadable error=%s", task, error.message)
+        attempts = ()
+    trusted = {view.number for view in attempts if view.uid in nonces}
+    entries = (entry for entry in catalog.entries(task) if entry.committed and not entry.deleted)
+    missing: list[Manifest] = []
+    unknown = 0
+    for entry in islice(entries, WINDOW):
+        if CheckpointRef(task, entry.id).name in recorded:
+            continue
+        if entry.id.attempt not in trusted:
+            unknown += 1
+            continue
+        try:
+            missing.append(catalog.manifest(task, entry.id))
+        except TrainpointError as error:  # damaged, or deleted since; its bytes stay as they are
+            logger.warning("task=%s checkpoint=%s event=manifest-unreadable error=%s", task, entry.id, error.message)
+    return Found(tuple(reversed(missing)), unknown, attempts)

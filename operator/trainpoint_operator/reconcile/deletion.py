@@ -1,0 +1,99 @@
+"""A Checkpoint with a deletionTimestamp: tombstone, bytes, log, then its finalizer. Resumable at any point."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.errors import ClusterUnreachableError, TrainpointError
+from trainpoint_operator.conditions import Condition
+from trainpoint_operator.context import Context
+from trainpoint_operator.decisions.deletion import Blocked, Delete, DeletionInput, Keep, Wait, may_delete
+from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, NAMESPACES, RUNS, Resource
+from trainpoint_operator.reconcile.status import since, write_status
+from trainpoint_operator.views import CheckpointView
+
+logger = logging.getLogger(__name__)
+
+BLOCKED_SECONDS = 30.0
+CRD_NAME = f"{CHECKPOINTS.plural}.{CHECKPOINTS.group}"
+
+
+async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
+    """One step of the deletion; seconds until the next."""
+    if DATA_FINALIZER not in view.finalizers:
+        return None
+    known = view.state == "Deleting"
+    verdict = may_delete(
+        DeletionInput(
+            seen=since(view.status, "DeletionBlocked") if known else None,
+            now=ctx.clock.now(),
+            retain=view.retain,
+            store=view.store,
+            store_exists=ctx.caches.stores.get(view.namespace, view.store) is not None,
+            namespace_terminating=await _terminating(ctx, NAMESPACES, view.namespace),
+            kind_terminating=await _terminating(ctx, CRDS, CRD_NAME),
+        )
+    )
+    match verdict:
+        case Wait():
+            if not known:
+                await _tell(view, ctx, Condition("DeletionBlocked", "False", "Deleting", "its bytes are going"))
+            return verdict.seconds
+        case Keep():
+            await _let_go(view, ctx)
+            logger.info("key=%s/%s event=let-go reason=%s", view.namespace, view.name, verdict.reason)
+            return None
+        case Blocked():
+            await _tell(view, ctx, Condition("DeletionBlocked", "True", verdict.reason, verdict.message))
+            return BLOCKED_SECONDS
+        case Delete():
+            return await _delete_bytes(view, ctx)
+
+
+async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
+    try:
+        catalog = await ctx.buckets.of(view.namespace, view.store)
+        if not ctx.leads():
+            return None
+        removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by="the operator")
+    except ClusterUnreachableError:
+        raise
+    except TrainpointError as error:
+        text = f"{error.message}; {error.remedy}" if error.remedy else error.message
+        await _tell(view, ctx, Condition("DeletionBlocked", "True", "StoreNotReady", text))
+        raise
+    ctx.metrics.deleted(view.stored_bytes)
+    await _let_go(view, ctx)
+    logger.info("key=%s/%s event=deleted objects=%d bytes=%d", view.namespace, view.name, removed, view.stored_bytes)
+    run = ctx.caches.runs.get(view.namespace, view.run_object)
+    if run is not None:
+        step = f" (step {view.step})" if view.step is not None else ""
+        await ctx.events.event(
+            {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind},
+            "CheckpointDeleted",
+            f"{view.name}{step} was deleted, with its bytes",
+            action="Delete",
+        )
+    return None
+
+
+async def _terminating(ctx: Context, resource: Resource, name: str) -> bool:
+    found = await ctx.kube.get(resource, "", name)
+    return found is None or bool(found["metadata"].get("deletionTimestamp"))
+
+
+async def _tell(view: CheckpointView, ctx: Context, blocked: Condition) -> None:
+    going = Condition("Ready", "False", "Deleting", "it is being deleted")
+    await write_status(ctx, CHECKPOINTS, view.meta, view.status, {**view.status, "state": "Deleting"}, [going, blocked])
+
+
+async def _let_go(view: CheckpointView, ctx: Context) -> None:
+    """Take the finalizer off; the object goes."""
+    left = [name for name in view.finalizers if name != DATA_FINALIZER]
+    fresh = await ctx.kube.get(CHECKPOINTS, view.namespace, view.name)
+    if fresh is None or fresh["metadata"]["uid"] != view.uid:
+        return
+    body = {"metadata": {"resourceVersion": fresh["metadata"]["resourceVersion"], "finalizers": left}}
+    await ctx.kube.patch(CHECKPOINTS, view.namespace, view.name, body)

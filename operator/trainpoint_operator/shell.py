@@ -1,0 +1,72 @@
+"""kopf: the shell of the process. It logs in and watches what people write; its handlers only enqueue.
+
+Reconcilers read the caches of :mod:`trainpoint_operator.engine.informer`, which miss no deletion; kopf's watch makes
+that a person's change is looked at even where one of those is late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import kopf
+
+from trainpoint_operator.engine.resources import POLICIES, RUNS, STORES, Key, Resource
+
+Enqueue = Callable[[Key, float], None]
+
+
+def registry(enqueue: Enqueue) -> kopf.OperatorRegistry:
+    """Login, and one handler for each kind that people write."""
+    made = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=made)
+    def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    def watch(resource: Resource, key_of: Callable[[str, str], Key]) -> None:
+        @kopf.on.event(
+            resource.group, resource.version, resource.plural, id=resource.plural, when=unobserved, registry=made
+        )
+        def changed(*, namespace: str | None, name: str, **_: Any) -> None:
+            enqueue(key_of(namespace or "", name), 0.0)
+
+    watch(STORES, lambda namespace, name: Key(STORES.kind, namespace, name))
+    watch(POLICIES, lambda namespace, _name: Key(POLICIES.kind, namespace, ""))
+    watch(RUNS, lambda namespace, name: Key(RUNS.kind, namespace, name))
+    return made
+
+
+def unobserved(body: kopf.Body, **_: Any) -> bool:
+    """Something that a person wrote and that no status answers yet."""
+    return body.metadata.get("generation") != body.status.get("observedGeneration")
+
+
+def settings() -> kopf.OperatorSettings:
+    """No scan of all kinds and namespaces, no peering objects, no events but our own, little memory for each object."""
+    made = kopf.OperatorSettings()
+    made.scanning.disabled = True
+    made.peering.standalone = True
+    made.posting.enabled = False
+    made.posting.level = logging.ERROR
+    made.queueing.idle_timeout = 0.2
+    made.watching.chunk_size = 500
+    made.watching.server_timeout = 290
+    made.watching.connect_timeout = 10
+    made.watching.reconnect_backoff = 1
+    made.networking.request_timeout = 30
+    made.process.ultimate_exiting_timeout = 10
+    return made
+
+
+async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) -> None:
+    """Until ``stop`` is set, or a signal comes."""
+    await kopf.operator(
+        registry=registry(enqueue),
+        settings=settings(),
+        clusterwide=not namespaces,
+        namespaces=list(namespaces),
+        stop_flag=stop,
+    )
