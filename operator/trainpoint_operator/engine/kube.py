@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -112,7 +112,7 @@ class Kube:
 
     async def pages(
         self, resource: Resource, namespace: str = "", *, labels: str = "", fields: str = "", page: int = 500
-    ) -> AsyncIterator[Listing]:
+    ) -> AsyncGenerator[Listing, None]:
         """The same page by page, so that the whole list is never in memory."""
         # No resourceVersion: with one, and be it 0, the server ignores the limit and sends everything.
         query = _given(limit=str(page), labelSelector=labels, fieldSelector=fields)
@@ -134,7 +134,7 @@ class Kube:
         labels: str = "",
         fields: str = "",
         seconds: float = 290,
-    ) -> AsyncIterator[Change]:
+    ) -> AsyncGenerator[Change, None]:
         """What changes from ``resource_version`` on. Ends when the server ends it, after about so many seconds.
 
         Raises:

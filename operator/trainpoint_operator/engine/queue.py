@@ -58,17 +58,14 @@ class Queue:
 
     # --- what is in it ------------------------------------------------------------------------------------------------
 
-    @property
     def depth(self) -> int:
         """Keys that are ready and that nobody works on yet."""
         return len(self._ready[0]) + len(self._ready[1])
 
-    @property
     def delayed(self) -> int:
         """Keys that come back later."""
         return len(self._later)
 
-    @property
     def in_flight(self) -> int:
         """Keys that are being worked on."""
         return len(self._in_flight)
