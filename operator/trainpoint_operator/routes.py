@@ -102,6 +102,11 @@ def _checkpoint_facts(one: CheckpointView) -> tuple[object, ...]:
     return one.generation, one.deletion, one.finalizers, one.commit, one.state
 
 
+def _shown(one: CheckpointView) -> tuple[object, ...]:
+    """What its run's status shows of it."""
+    return one.state, one.deletion, one.metrics
+
+
 def _run_facts(run: JsonObject) -> tuple[object, ...]:
     return (
         run["metadata"].get("generation"),

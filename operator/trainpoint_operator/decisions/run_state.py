@@ -87,8 +87,8 @@ def node_lost(i: RunInput) -> Verdict | None:
     return Verdict(
         "Waiting",
         "NodeLost",
-        f"waits for pod {pod.name} on node {pod.node}, which should have ended at {pod.deletion:%H:%M:%S} UTC and whose "
-        f"node does not answer; if that node is gone for good: kubectl delete node {pod.node}, or kubectl taint node "
+        f"waits for pod {pod.name} on node {pod.node}, which should have ended at {pod.deletion:%H:%M:%S} UTC; its "
+        f"node does not answer; if it is gone for good: kubectl delete node {pod.node}, or kubectl taint node "
         f"{pod.node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; then the Job starts the next pod",
     )
 
