@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit store faults api api-oldest cluster test demo bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit chart store faults api api-oldest cluster test demo bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -41,10 +41,10 @@ $(LOCKED): $(LOCK)
 # --- the rungs ---------------------------------------------------------------------------------------------------------
 
 test: $(READY) ## every rung, in order; stops at the first that fails and names it
-	@set -e; for rung in check unit store faults api cluster; do \
+	@set -e; for rung in check unit chart store faults api cluster; do \
 	  $(MAKE) --no-print-directory $$rung || { \
 	    printf '\nrung failed: %s   (again: make %s)\n' "$$rung" "$$rung" >&2; exit 1; }; \
-	done; printf '\nall rungs passed: check, unit, store, faults, api, cluster\n'
+	done; printf '\nall rungs passed: check, unit, chart, store, faults, api, cluster\n'
 
 check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(RUNG) check
@@ -54,10 +54,17 @@ check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/errors_reference.py --check
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/charts.py --check
 
 unit: $(READY) ## rung: no server, no network
 	$(RUNG) unit
 	$(PYTEST) -n 2 tests/unit
+
+chart: $(READY) ## rung: the Helm charts, rendered and on a real API server without nodes
+	$(RUNG) chart
+	@$(BIN)/python tools/kind/__main__.py programs
+	@$(BIN)/python tools/needs.py helm kube
+	$(PYTEST) tests/chart
 
 store: $(READY) ## rung: a real S3 server
 	$(RUNG) store
@@ -102,10 +109,11 @@ bench: $(READY) ## figures: import time, save and load of 1 GiB
 
 # --- keep it -----------------------------------------------------------------------------------------------------------
 
-generate: $(READY) ## write what is generated: types from crds/, the references of errors and command line
+generate: $(READY) ## write what is generated: types from crds/, parts of the charts, pages of the reference
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/errors_reference.py
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/charts.py
 
 UV_COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --no-emit-find-links --custom-compile-command 'make lock' --quiet $(UV)

@@ -26,7 +26,12 @@ def kube() -> None:
         find_program(name)
 
 
-NEEDS: Mapping[str, Callable[[], object]] = {"s3": s3, "kube": kube}
+def helm() -> None:
+    """What renders and installs charts."""
+    find_program("helm")
+
+
+NEEDS: Mapping[str, Callable[[], object]] = {"s3": s3, "kube": kube, "helm": helm}
 
 
 def main(names: list[str]) -> int:

@@ -1,8 +1,8 @@
 """The pod contract: the lines of a pod template by which a training process knows who it is. Pure.
 
-One function with two faces, ``trainpoint inject`` and the Helm library chart. All of it is optional for the cluster: a
-label that is not there gives an empty variable, a ConfigMap or Secret that is not there an empty mount; nothing keeps a
-pod from starting.
+Its two faces are ``trainpoint inject`` and the Helm library chart ``charts/trainpoint-lib``, which is generated from the
+parts below. All of it is optional for the cluster: a label that is not there gives an empty variable, a ConfigMap or
+Secret that is not there an empty mount; nothing keeps a pod from starting.
 """
 
 from __future__ import annotations
@@ -30,12 +30,33 @@ FIELDS: Final[dict[str, str]] = {
     names.ENV_WORKFLOW: f"metadata.labels['{names.GROUP}/workflow']",
     names.ENV_RUN: f"metadata.labels['{names.GROUP}/run']",
     names.ENV_TASK: f"metadata.labels['{names.GROUP}/task']",
+    names.ENV_INDEX: f"metadata.labels['{names.GROUP}/index']",
     names.ENV_POLICY: f"metadata.labels['{names.GROUP}/policy']",
     names.ENV_LOAD_POLICY: f"metadata.labels['{names.GROUP}/load-policy']",
     names.ENV_COMPLETION_INDEX: f"metadata.labels['{names.GROUP}/completion-index']",
     names.ENV_OWNER: f"metadata.annotations['{names.GROUP}/owner']",
 }
 """Variable by variable, the field of the pod that it is filled from."""
+
+
+def env() -> list[JsonObject]:
+    """For each container: variables from fields of the pod."""
+    return [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in FIELDS.items()]
+
+
+def env_from() -> JsonObject:
+    """For each container: the keys of the store."""
+    return {"secretRef": {"name": WRITER_SECRET, "optional": True}}
+
+
+def volume() -> JsonObject:
+    """For the pod: what the namespace's policies and stores come to."""
+    return {"name": VOLUME, "configMap": {"name": names.CONFIG_MAP, "optional": True}}
+
+
+def volume_mount() -> JsonObject:
+    """For each container: where it looks for it."""
+    return {"name": VOLUME, "mountPath": names.CONFIG_MOUNT, "readOnly": True}
 
 
 def inject(manifest: JsonObject) -> JsonObject:
@@ -72,19 +93,15 @@ def _pod_specs(value: object) -> Iterator[JsonObject]:
 def _inject(spec: JsonObject) -> None:
     volumes = spec.setdefault("volumes", [])
     if not any(v.get("name") == VOLUME for v in volumes):
-        volumes.append({"name": VOLUME, "configMap": {"name": names.CONFIG_MAP, "optional": True}})
+        volumes.append(volume())
     for container in spec["containers"]:
-        env = container.setdefault("env", [])
-        there = {entry.get("name") for entry in env}
-        ours = [
-            {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-            for name, path in FIELDS.items()
-            if name not in there
-        ]
-        container["env"] = [*ours, *env]  # ours first: $(VAR) in the user's own may refer to them
+        own = container.setdefault("env", [])
+        there = {entry.get("name") for entry in own}
+        ours = [entry for entry in env() if entry["name"] not in there]
+        container["env"] = [*ours, *own]  # ours first: $(VAR) in the user's own may refer to them
         mounts = container.setdefault("volumeMounts", [])
         if not any(m.get("mountPath") == names.CONFIG_MOUNT for m in mounts):
-            mounts.append({"name": VOLUME, "mountPath": names.CONFIG_MOUNT, "readOnly": True})
+            mounts.append(volume_mount())
         sources = container.setdefault("envFrom", [])
         if not any(s.get("secretRef", {}).get("name") == WRITER_SECRET for s in sources):
-            sources.append({"secretRef": {"name": WRITER_SECRET, "optional": True}})
+            sources.append(env_from())

@@ -7,26 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.support.apiserver import ApiServer, Pod, wait_for_admission, wait_for_crds
+from tests.support.apiserver import ApiServer
+from tests.support.installed import install
 from tests.support.kubeapi import Api
-from tests.support.repository import ROOT
-
-CRDS = sorted((ROOT / "crds").glob("*.yaml"))
-READ_LAST = ROOT / "config" / "admission" / "owner-references.yaml"
-"""Policies come into force in the order in which they were made; this one tells that all others are."""
+from tests.support.kubeserver import KubeServer, Pod
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[ApiServer]:
     with ApiServer() as server:
-        server.apply(*CRDS)
-        wait_for_crds(server.admin, [yaml.safe_load(crd.read_text())["metadata"]["name"] for crd in CRDS])
-        server.apply(ROOT / "config" / "rbac")
-        policies = sorted((ROOT / "config" / "admission").glob("*.yaml"), key=lambda p: (p == READ_LAST, p.name))
-        server.apply(*policies)
-        wait_for_admission(server.admin, "default")
+        install(server)
         yield server
 
 
@@ -34,7 +25,7 @@ def server() -> Iterator[ApiServer]:
 class Team:
     """A namespace: people bound to our roles, training pods, the operator."""
 
-    server: ApiServer
+    server: KubeServer
     namespace: str
     pod: Pod
     """trains"""
@@ -53,7 +44,7 @@ class Team:
 
 
 @pytest.fixture(scope="module")
-def team(server: ApiServer) -> Team:
+def team(server: KubeServer) -> Team:
     namespace = server.namespace("team")
     root = server.admin
     for account in ("trainer", "other"):
@@ -75,7 +66,7 @@ def team(server: ApiServer) -> Team:
     )
 
 
-def operator_of(server: ApiServer, namespace: str) -> Api:
+def operator_of(server: KubeServer, namespace: str) -> Api:
     """An operator that watches one namespace, as the chart sets it up; with the token of a pod, as it has one there."""
     root = server.admin
     home = server.namespace("trainpoint-system")
@@ -84,20 +75,30 @@ def operator_of(server: ApiServer, namespace: str) -> Api:
     account = {"kind": "ServiceAccount", "name": "trainpoint-operator", "namespace": home}
     bind(root, namespace, "trainpoint-operator", account)
     bind(root, "", "trainpoint-operator-everywhere", account, name=f"trainpoint-{home}")
+    secrets = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "trainpoint-operator-secrets"},
+        "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["keys"], "verbs": ["get"]}],
+    }
+    root.post(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles", secrets).expect(201)
+    bind(root, namespace, "trainpoint-operator-secrets", account, kind="Role")
     return server.pod(home, "trainpoint-operator-0", account="trainpoint-operator").api
 
 
-def bind(root: Api, namespace: str, role: str, subject: dict[str, Any], *, name: str = "") -> None:
-    """Bind a ClusterRole in a namespace; without one, in the whole cluster."""
-    kind = "RoleBinding" if namespace else "ClusterRoleBinding"
+def bind(
+    root: Api, namespace: str, role: str, subject: dict[str, Any], *, name: str = "", kind: str = "ClusterRole"
+) -> None:
+    """Bind a role in a namespace; without one, in the whole cluster."""
+    bound = "RoleBinding" if namespace else "ClusterRoleBinding"
     group = "rbac.authorization.k8s.io"
     who = subject if subject["kind"] == "ServiceAccount" else {**subject, "apiGroup": group}
     body = {
         "apiVersion": f"{group}/v1",
-        "kind": kind,
+        "kind": bound,
         "metadata": {"name": name or role},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
+        "roleRef": {"apiGroup": group, "kind": kind, "name": role},
         "subjects": [who],
     }
     scope = f"namespaces/{namespace}/" if namespace else ""
-    root.post(f"/apis/{group}/v1/{scope}{kind.lower()}s", body).expect(201)
+    root.post(f"/apis/{group}/v1/{scope}{bound.lower()}s", body).expect(201)

@@ -14,8 +14,8 @@ from typing import Final
 import pytest
 
 from tests.api.conftest import Team
-from tests.support.apiserver import Pod
 from tests.support.kubeapi import Answer, Api
+from tests.support.kubeserver import Pod
 from tests.support.objects import (
     Object,
     checkpoint,
@@ -143,7 +143,8 @@ ACTIONS: Final[dict[str, Action]] = {
     "set a condition of a store": patch(lambda s: s.at("checkpointstores", "main/status"), CONDITIONS),
     "read the ConfigMap `trainpoint`": get(lambda s: s.core("configmaps/trainpoint")),
     "read another ConfigMap": get(lambda s: s.core("configmaps/another")),
-    "read a Secret": get(lambda s: s.core("secrets/keys")),
+    "read the Secret of a store": get(lambda s: s.core("secrets/keys")),
+    "read another Secret": get(lambda s: s.core("secrets/another")),
     "list Secrets": get(lambda s: s.core("secrets")),
     "read a pod": get(lambda s: s.core(f"pods/{s.team.pod.name}")),
     "list pods": get(lambda s: s.core("pods")),
@@ -172,7 +173,12 @@ def scenes(team: Team) -> dict[str, Scene]:
     team.pod.api.patch(f"{held}/status", claim(3, team.pod)).expect(200)
     root.post(path(namespace, "checkpointstores"), named("CheckpointStore", "main", store())).expect(201)
     root.post(path(namespace, "checkpointpolicies"), named("CheckpointPolicy", "default", {"spec": {}})).expect(201)
-    for kind, name in (("ConfigMap", "trainpoint"), ("ConfigMap", "another"), ("Secret", "keys")):
+    for kind, name in (
+        ("ConfigMap", "trainpoint"),
+        ("ConfigMap", "another"),
+        ("Secret", "keys"),
+        ("Secret", "another"),
+    ):
         body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
         root.post(f"/api/v1/namespaces/{namespace}/{kind.lower()}s", body).expect(201)
     who: dict[str, tuple[Api, Pod | None]] = {
