@@ -116,7 +116,7 @@ async def operate(options: Options, environ: Mapping[str, str]) -> None:
         Routes(kept, sights, audits, queue.add)
         informers = _informers(kube, kept, options, clock, chance)
         metrics.read(
-            depth=lambda: queue.depth,
+            depth=queue.depth,
             leads=elector.leads,
             informers=lambda: {i.name: (len(i.cache.all()), i.silence()) for i in informers},
         )

@@ -133,8 +133,9 @@ def told_corrupt(view: CheckpointView, run: JsonObject | None) -> bool:
 
 
 async def _with_finalizer(view: CheckpointView, ctx: Context) -> JsonObject | None:
-    """Its metadata, with our finalizer on it where it has a store; None where it is gone meanwhile."""
-    if DATA_FINALIZER in view.finalizers or not view.store:
+    """Its metadata, with our finalizer on it where its store is known; None where it is gone meanwhile."""
+    known = view.store and ctx.caches.stores.get(view.namespace, view.store) is not None
+    if DATA_FINALIZER in view.finalizers or not known:
         return view.meta
     body = {"metadata": {"resourceVersion": view.version, "finalizers": [*view.finalizers, DATA_FINALIZER]}}
     patched = await ctx.kube.patch(CHECKPOINTS, view.namespace, view.name, body)

@@ -1,0 +1,206 @@
+"""The project as its users install it: Helm releases of the charts, in a cluster of the tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.support.cluster import Cluster, ClusterError, Namespace, Object
+from tests.support.place import Place
+from tests.support.pods import PROGRAMS
+from tests.support.repository import ROOT
+
+CHARTS: Final = ROOT / "charts"
+SYSTEM: Final = "trainpoint-system"
+RELEASE: Final = "trainpoint"
+LEASE_SECONDS: Final = 4
+"""Short, so that a takeover does not take the test's time."""
+
+
+def helm(*words: str, values: Mapping[str, Any] | None = None, seconds: float = 180) -> str:
+    """Standard output of helm; ClusterError with what it said where it fails. JSON is YAML, so values are JSON."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        json.dump(values or {}, file)
+        file.flush()
+        given = [f"--values={file.name}"] if values is not None else []
+        done = subprocess.run(
+            ["helm", *words, *given], capture_output=True, text=True, timeout=seconds, check=False, cwd=ROOT
+        )
+    if done.returncode != 0:
+        raise ClusterError(f"helm {' '.join(words)}: exit code {done.returncode}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """``charts/trainpoint`` in the cluster, for all namespaces."""
+
+    cluster: Cluster
+    image: str
+
+    @property
+    def system(self) -> Namespace:
+        return self.cluster.namespace(SYSTEM)
+
+    def values(self) -> dict[str, Any]:
+        repository, _, tag = self.image.rpartition(":")
+        return {
+            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
+            "leaseSeconds": LEASE_SECONDS,
+            "log": {"level": "debug"},
+            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        }
+
+    def install(self, **values: Any) -> str:
+        """Install or upgrade, and wait until it is ready. What Helm printed."""
+        return helm(
+            "upgrade", "--install", RELEASE, str(CHARTS / "trainpoint"), f"--namespace={SYSTEM}", "--create-namespace",
+            "--wait", "--timeout=120s", "--take-ownership", values={**self.values(), **values},
+        )  # fmt: skip
+
+    def ensure(self) -> None:
+        """Installed with this image, unless it is."""
+        found = self.cluster.try_kubectl(
+            "get", "deployment", RELEASE, f"--namespace={SYSTEM}",
+            "--output=jsonpath={.spec.template.spec.containers[0].image} {.spec.replicas} {.status.readyReplicas}",
+        )  # fmt: skip
+        if found.stdout != f"{self.image} 1 1":
+            self.install()
+
+    def uninstall(self) -> str:
+        return helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
+
+    def pods(self) -> Sequence[Object]:
+        return [p for p in self.system.list("pods") if p["metadata"]["labels"].get("app.kubernetes.io/name") == RELEASE]
+
+    def scale(self, replicas: int) -> None:
+        """Change how many run, and wait until it is so."""
+        self.system.kubectl("scale", f"deployment/{RELEASE}", f"--replicas={replicas}")
+        self.system.wait_until(
+            f"{replicas} operators run",
+            self.pods,
+            lambda pods: (
+                len(pods) == replicas
+                and all(s["ready"] for pod in pods for s in pod["status"].get("containerStatuses", [{"ready": False}]))
+            ),
+        )
+
+    def log(self) -> str:
+        names = [str(pod["metadata"]["name"]) for pod in self.pods()]
+        return "\n".join(self.system.try_kubectl("logs", name, "--tail=200").stdout for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamSpace:
+    """``charts/trainpoint-namespace`` in a namespace of the test, with a store on a real S3 server."""
+
+    namespace: Namespace
+    place: Place
+    image: str
+    """of training pods"""
+
+    def values(self) -> dict[str, Any]:
+        keys = {
+            "accessKeyId": self.place.environ["AWS_ACCESS_KEY_ID"],
+            "secretAccessKey": self.place.environ["AWS_SECRET_ACCESS_KEY"],
+        }
+        bucket, _, prefix = self.place.url.removeprefix("s3://").partition("/")
+        return {
+            "stores": {
+                "main": {
+                    "s3": {"endpoint": self.place.environ["AWS_ENDPOINT_URL"], "bucket": bucket},
+                    "prefix": prefix,
+                    "credentials": keys,
+                }
+            },
+            "writerCredentials": keys,
+            "policies": {
+                "default": {"default": True, "storeRef": {"name": "main"}, "metric": {"name": "loss", "mode": "Min"}}
+            },
+        }
+
+    def install(self, **values: Any) -> str:
+        return helm(
+            "upgrade", "--install", "team", str(CHARTS / "trainpoint-namespace"), f"--namespace={self.namespace.name}",
+            values={**self.values(), **values},
+        )  # fmt: skip
+
+    def ready(self) -> None:
+        """Wait until store and policy are."""
+        self.namespace.wait("checkpointstore/main", "condition=Ready", seconds=60)
+        self.namespace.wait("checkpointpolicy/default", "condition=Ready", seconds=60)
+
+    def train(
+        self, name: str, program: str = "steps.py", *, env: Mapping[str, str] | None = None, **values: Any
+    ) -> str:
+        """``charts/training-job`` with a program of the tests."""
+        return helm(
+            "install", name, str(CHARTS / "training-job"), f"--namespace={self.namespace.name}",
+            values={
+                "image": self.image,
+                "imagePullPolicy": "Never",
+                "command": ["python", f"{PROGRAMS}/{program}"],
+                "env": dict(env or {}),
+                "terminationGracePeriodSeconds": 30,
+                **values,
+            },
+        )  # fmt: skip
+
+    # --- what is there ------------------------------------------------------------------------------------------------
+
+    def pods_of(self, job: str) -> Sequence[Object]:
+        """Pods of a Job, oldest first."""
+        found = self.namespace.list("pods", f"batch.kubernetes.io/job-name={job}")
+        return sorted(found, key=lambda one: str(one["metadata"]["creationTimestamp"]))
+
+    def pod_of(self, job: str, count: int = 1) -> str:
+        """Name of the newest pod of a Job, once it has had ``count``."""
+        found = self.namespace.wait_until(
+            f"Job {job} has {count} pods", lambda: self.pods_of(job), lambda pods: len(pods) >= count
+        )
+        return str(found[-1]["metadata"]["name"])
+
+    def runs(self) -> Sequence[Object]:
+        return self.namespace.list("checkpointruns.trainpoint.dev")
+
+    def run_of(self, job: str) -> Object:
+        """The run of a Job."""
+        (found,) = [run for run in self.runs() if run.get("status", {}).get("claim", {}).get("job") == job]
+        return found
+
+    def checkpoints(self, job: str = "") -> Sequence[Object]:
+        """Checkpoint objects in the order of their steps."""
+        found = self.namespace.list("checkpoints.trainpoint.dev", f"trainpoint.dev/workflow={job}" if job else "")
+        return sorted(found, key=lambda one: int(one["spec"]["snapshot"].get("step", 0)))
+
+    def wait_for_run(self, job: str, state: str, *, seconds: float = 120) -> Object:
+        """The run of a Job, once it is in that state."""
+
+        def look() -> Sequence[Object]:
+            return [run for run in self.runs() if run.get("status", {}).get("claim", {}).get("job") == job]
+
+        def holds(runs: Sequence[Object]) -> bool:
+            return len(runs) == 1 and runs[0].get("status", {}).get("state") == state
+
+        return self.namespace.wait_until(f"the run of {job} is {state}", look, holds, seconds=seconds)[0]
+
+    def wait_until_verified(self, steps: Sequence[int], job: str = "", *, seconds: float = 60) -> Sequence[Object]:
+        """Checkpoints of a Job, once exactly these steps are there and verified."""
+
+        def seen() -> list[tuple[int, str]]:
+            return [
+                (int(c["spec"]["snapshot"]["step"]), str(c.get("status", {}).get("state", "")))
+                for c in self.checkpoints(job)
+            ]
+
+        self.namespace.wait_until(
+            f"checkpoints {list(steps)} are verified",
+            seen,
+            lambda found: found == [(step, "Verified") for step in steps],
+            seconds=seconds,
+        )
+        return self.checkpoints(job)
