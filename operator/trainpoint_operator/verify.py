@@ -30,26 +30,26 @@ def verify_sizes(catalog: BucketCatalog, ref: CheckpointRef, *, digest: str = ""
         data = catalog.store.get(key)
         manifest = Manifest.from_bytes(data, key=key)
     except ObjectNotFoundError:
-        return Finding("NotFound", "ManifestMissing", "its manifest is not in the store")
+        return Finding("NotFound", reasons.MANIFEST_MISSING, "its manifest is not in the store")
     except NewerFormatError as error:
-        return Finding("Unknown", "NewerFormat", error.message)
+        return Finding("Unknown", reasons.NEWER_FORMAT, error.message)
     except (CorruptRecordError, UnsafePathError) as error:
-        return Finding("Corrupt", "ManifestDamaged", error.message)
+        return Finding("Corrupt", reasons.MANIFEST_DAMAGED, error.message)
     if digest and digest_of(data) != digest:
-        return Finding("Corrupt", "ManifestDiffers", "its manifest is not the one that was committed")
+        return Finding("Corrupt", reasons.MANIFEST_DIFFERS, "its manifest is not the one that was committed")
     if manifest.snapshot.id != ref.id or manifest.snapshot.task != ref.task:
-        return Finding("Corrupt", "ManifestDiffers", "its manifest is that of another checkpoint")
+        return Finding("Corrupt", reasons.MANIFEST_DIFFERS, "its manifest is that of another checkpoint")
     if "corrupt" in markers:
-        return Finding("Corrupt", "MarkedCorrupt", "whoever tried to load it found it damaged", manifest)
+        return Finding("Corrupt", reasons.MARKED_CORRUPT, "whoever tried to load it found it damaged", manifest)
     there = {info.key: info.size for info in catalog.store.list(snapshot_data(ref.task, ref.id))}
     for stored in manifest.objects:
         size = there.get(stored.key)
         if size is None:
-            return Finding("Corrupt", "DataMissing", f"{stored.key} is not in the store", manifest)
+            return Finding("Corrupt", reasons.DATA_MISSING, f"{stored.key} is not in the store", manifest)
         if size != stored.size:
             text = f"{stored.key} has {size} bytes, not {stored.size}"
-            return Finding("Corrupt", "SizeDiffers", text, manifest)
+            return Finding("Corrupt", reasons.SIZE_DIFFERS, text, manifest)
     if entry is not None and entry.superseded:
         return Finding("Superseded", reasons.SUPERSEDED, "committed after a later attempt had taken over", manifest)
     count = f"{len(manifest.objects)} object" + ("s" if len(manifest.objects) != 1 else "")
-    return Finding("Good", "Sizes", f"{count} in the store, each with its size", manifest)
+    return Finding("Good", reasons.SIZES, f"{count} in the store, each with its size", manifest)

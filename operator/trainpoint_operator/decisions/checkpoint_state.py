@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from trainpoint.api import reasons
 from trainpoint.format.manifest import Manifest
 from trainpoint_operator.conditions import Condition
 
@@ -33,8 +34,8 @@ class Standing:
     """nothing more is to be found out"""
 
 
-_NOT_COMMITTED: Final = Condition("Committed", "False", "Saving", "its pod has not committed it yet")
-_COMMITTED: Final = Condition("Committed", "True", "ManifestWritten", "its manifest is in the store")
+_NOT_COMMITTED: Final = Condition("Committed", "False", reasons.SAVING, "its pod has not committed it yet")
+_COMMITTED: Final = Condition("Committed", "True", reasons.MANIFEST_WRITTEN, "its manifest is in the store")
 
 
 def saving() -> Standing:
@@ -43,8 +44,8 @@ def saving() -> Standing:
         "Saving",
         (
             _NOT_COMMITTED,
-            Condition("Verified", "False", "NotCommitted", "there is nothing to verify yet"),
-            Condition("Ready", "False", "NotCommitted", "it is not committed yet"),
+            Condition("Verified", "False", reasons.NOT_COMMITTED, "there is nothing to verify yet"),
+            Condition("Ready", "False", reasons.NOT_COMMITTED, "it is not committed yet"),
         ),
         settled=False,
     )
@@ -55,9 +56,9 @@ def failed(message: str) -> Standing:
     return Standing(
         "Failed",
         (
-            Condition("Committed", "False", "GivenUp", message),
-            Condition("Verified", "False", "NotCommitted", "there is nothing to verify"),
-            Condition("Ready", "False", "GivenUp", message),
+            Condition("Committed", "False", reasons.GIVEN_UP, message),
+            Condition("Verified", "False", reasons.NOT_COMMITTED, "there is nothing to verify"),
+            Condition("Ready", "False", reasons.GIVEN_UP, message),
         ),
         settled=True,
     )
@@ -70,8 +71,8 @@ def without_store() -> Standing:
         "Committed",
         (
             _COMMITTED,
-            Condition("Verified", "Unknown", "NoStoreRef", message),
-            Condition("Ready", "Unknown", "NoStoreRef", message),
+            Condition("Verified", "Unknown", reasons.NO_STORE_REF, message),
+            Condition("Ready", "Unknown", reasons.NO_STORE_REF, message),
         ),
         settled=True,
     )
@@ -95,10 +96,10 @@ def found(finding: Finding) -> Standing:
     match finding.result:
         case "Good":
             verified = Condition("Verified", "True", finding.reason, finding.message)
-            ready = Condition("Ready", "True", "Verified", "it can be resumed from")
+            ready = Condition("Ready", "True", reasons.VERIFIED, "it can be resumed from")
             return Standing("Verified", (_COMMITTED, verified, ready), settled=True)
         case "Superseded":
-            verified = Condition("Verified", "True", "Sizes", "every part is in the store with its size")
+            verified = Condition("Verified", "True", reasons.SIZES, "every part is in the store with its size")
             ready = Condition("Ready", "False", finding.reason, finding.message)
             return Standing("Superseded", (_COMMITTED, verified, ready), settled=True)
         case "Unknown":

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from trainpoint.api import reasons
+
 SETTLING: Final = timedelta(seconds=2)
 
 
@@ -63,24 +65,24 @@ Verdict = Delete | Keep | Wait | Blocked
 
 def namespace_goes(i: DeletionInput) -> Verdict | None:
     if i.namespace_terminating:
-        return Keep("NamespaceTerminating", "its namespace is being deleted; the bytes stay in the store")
+        return Keep(reasons.NAMESPACE_TERMINATING, "its namespace is being deleted; the bytes stay in the store")
     return None
 
 
 def kind_goes(i: DeletionInput) -> Verdict | None:
     if i.kind_terminating:
-        return Keep("KindTerminating", "the kind Checkpoint is being deleted; the bytes stay in the store")
+        return Keep(reasons.KIND_TERMINATING, "the kind Checkpoint is being deleted; the bytes stay in the store")
     return None
 
 
 def to_be_retained(i: DeletionInput) -> Verdict | None:
-    return Keep("Retained", "deletionPolicy is Retain; the bytes stay in the store") if i.retain else None
+    return Keep(reasons.RETAINED, "deletionPolicy is Retain; the bytes stay in the store") if i.retain else None
 
 
 def no_store(i: DeletionInput) -> Verdict | None:
     if i.store:
         return None
-    return Keep("NoStoreRef", "its program named a store by its address; the bytes stay there")
+    return Keep(reasons.NO_STORE_REF, "its program named a store by its address; the bytes stay there")
 
 
 def just_seen(i: DeletionInput) -> Verdict | None:
@@ -94,7 +96,7 @@ def store_gone(i: DeletionInput) -> Verdict | None:
     if i.store_exists:
         return None
     return Blocked(
-        "StoreNotFound",
+        reasons.STORE_NOT_FOUND,
         f"CheckpointStore {i.store} does not exist, so the bytes cannot be reached; create it again, or let the "
         "object go without them: set deletionPolicy: Retain",
     )

@@ -81,7 +81,7 @@ def ending(attempt: Attempt, pod: PodView | None, *, gone: bool, now: datetime) 
         why = "was deleted" if deleted else "is gone" if gone else "has another process now"
         return Ending(
             "Disrupted" if deleted else "Unknown",
-            "PodDeleted" if deleted else "NotSeen",
+            reasons.POD_DELETED if deleted else reasons.NOT_SEEN,
             f"pod {attempt.pod_name} {why}; nobody saw how the attempt ended",
             at,
         )
@@ -111,18 +111,18 @@ def _by_container(attempt: Attempt, pod: PodView, seen: ContainerEnd, now: str) 
     if pod.disruption:
         return Ending("Disrupted", pod.disruption, _disruption(pod), at, code)
     if pod.deletion is not None:
-        return Ending("Disrupted", "PodDeleted", f"pod {pod.name} was deleted", at, code)
+        return Ending("Disrupted", reasons.POD_DELETED, f"pod {pod.name} was deleted", at, code)
     if code == EXIT_SUPERSEDED:
         return Ending("Failed", reasons.SUPERSEDED, "a newer attempt took over", at, code)
     if code == EXIT_PREEMPTED and attempt.said.get("how") == "Preempted":
         return Ending("Disrupted", reasons.PREEMPTED, "ended by SIGTERM", at, code)
     if seen.reason == "OOMKilled":
-        return Ending("Failed", "OOMKilled", "out of memory: the limit of its container was reached", at, code)
+        return Ending("Failed", reasons.OOM_KILLED, "out of memory: the limit of its container was reached", at, code)
     signal = seen.signal or (code - 128 if code > 128 else 0)
     said = _said(attempt)
     if signal and not said:
-        return Ending("Failed", "Killed", f"killed by signal {signal}", at, code)
-    return Ending("Failed", "Exited", f"exit {code}" + (f": {said}" if said else ""), at, code)
+        return Ending("Failed", reasons.KILLED, f"killed by signal {signal}", at, code)
+    return Ending("Failed", reasons.EXITED, f"exit {code}" + (f": {said}" if said else ""), at, code)
 
 
 def _by_itself(attempt: Attempt, pod: PodView | None, now: str) -> Ending:
@@ -133,13 +133,13 @@ def _by_itself(attempt: Attempt, pod: PodView | None, now: str) -> Ending:
         case "Completed":
             return Ending("Completed", reasons.COMPLETED, "completed", at, code)
         case "Preempted":
-            by = pod.disruption if pod is not None and pod.disruption else "PodDeleted"
+            by = pod.disruption if pod is not None and pod.disruption else reasons.POD_DELETED
             return Ending("Disrupted", by, "ended by SIGTERM", at, code)
         case "Refused":
             return Ending("Refused", reasons.REFUSED, _said(attempt) or "it was not allowed to go on", at, code)
         case _:
             text = f"exit {code}" if code is not None else "failed"
-            return Ending("Failed", "Exited", text + (f": {_said(attempt)}" if _said(attempt) else ""), at, code)
+            return Ending("Failed", reasons.EXITED, text + (f": {_said(attempt)}" if _said(attempt) else ""), at, code)
 
 
 def _said(attempt: Attempt) -> str:

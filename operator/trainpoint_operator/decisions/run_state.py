@@ -76,7 +76,7 @@ class Verdict:
 
 
 def never_claimed(i: RunInput) -> Verdict | None:
-    return None if i.attempts else Verdict("Pending", "NotClaimed", "no process has claimed it yet")
+    return None if i.attempts else Verdict("Pending", reasons.NOT_CLAIMED, "no process has claimed it yet")
 
 
 def node_lost(i: RunInput) -> Verdict | None:
@@ -86,7 +86,7 @@ def node_lost(i: RunInput) -> Verdict | None:
         return None
     return Verdict(
         "Waiting",
-        "NodeLost",
+        reasons.NODE_LOST,
         f"waits for pod {pod.name} on node {pod.node}, which should have ended at {pod.deletion:%H:%M:%S} UTC; its "
         f"node does not answer; if it is gone for good: kubectl delete node {pod.node}, or kubectl taint node "
         f"{pod.node} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute; then the Job starts the next pod",
@@ -102,8 +102,8 @@ def running(i: RunInput) -> Verdict | None:
     pod = i.holder
     if pod is not None and pod.deletion is not None:
         text = f"attempt {i.last['attempt']} is ending{where}{node}, which may take until {pod.deletion:%H:%M:%S} UTC"
-        return Verdict("Running", "Ending", text, pod.deletion + SILENT_NODE)
-    return Verdict("Running", "Training", text)
+        return Verdict("Running", reasons.ENDING, text, pod.deletion + SILENT_NODE)
+    return Verdict("Running", reasons.TRAINING, text)
 
 
 def completed(i: RunInput) -> Verdict | None:
@@ -126,7 +126,7 @@ def already_over(i: RunInput) -> Verdict | None:
         case "Stopped":
             return Verdict("Stopped", reasons.STOPPED_BY_USER, message)
     exhausted = i.last.get("reason") == reasons.RETRIES_EXHAUSTED
-    return Verdict("Exhausted" if exhausted else "Failed", "JobFailed", message)
+    return Verdict("Exhausted" if exhausted else "Failed", reasons.JOB_FAILED, message)
 
 
 def stopped(i: RunInput) -> Verdict | None:
@@ -144,14 +144,14 @@ def job_failed(i: RunInput) -> Verdict | None:
         reasons.NO_PROGRESS,
     )
     why = f" ({i.job.message or i.job.reason})" if i.job.message or i.job.reason else ""
-    return Verdict("Exhausted" if spent else "Failed", "JobFailed", f"Job {i.job.name} has failed{why}; {last}")
+    return Verdict("Exhausted" if spent else "Failed", reasons.JOB_FAILED, f"Job {i.job.name} has failed{why}; {last}")
 
 
 def job_gone(i: RunInput) -> Verdict | None:
     if not i.job_name or i.job is not None:
         return None
     last = f"attempt {i.last['attempt']}: {i.last.get('message', i.last['result'])}"
-    return Verdict("Failed", "JobGone", f"Job {i.job_name} is gone, so no further attempt comes; {last}")
+    return Verdict("Failed", reasons.JOB_GONE, f"Job {i.job_name} is gone, so no further attempt comes; {last}")
 
 
 def without_job(i: RunInput) -> Verdict | None:
@@ -159,13 +159,13 @@ def without_job(i: RunInput) -> Verdict | None:
     if i.job_name:
         return None
     last = f"attempt {i.last['attempt']}: {i.last.get('message', i.last['result'])}"
-    return Verdict("Waiting", "NoController", f"no Job starts the next attempt; {last}")
+    return Verdict("Waiting", reasons.NO_CONTROLLER, f"no Job starts the next attempt; {last}")
 
 
 def suspended(i: RunInput) -> Verdict | None:
     if i.job is None or not i.job.suspended:
         return None
-    return Verdict("Waiting", "JobSuspended", f"Job {i.job.name} is suspended")
+    return Verdict("Waiting", reasons.JOB_SUSPENDED, f"Job {i.job.name} is suspended")
 
 
 def restarting(i: RunInput) -> Verdict | None:
@@ -174,7 +174,7 @@ def restarting(i: RunInput) -> Verdict | None:
     if pod is None or pod.over or pod.deletion is not None:
         return None
     doing = "has a new process, which has not claimed yet" if pod.running_since else "restarts its container"
-    return Verdict("Waiting", "Restarting", f"pod {pod.name} {doing}")
+    return Verdict("Waiting", reasons.RESTARTING, f"pod {pod.name} {doing}")
 
 
 def terminating(i: RunInput) -> Verdict | None:
@@ -182,7 +182,7 @@ def terminating(i: RunInput) -> Verdict | None:
     if pod is None or pod.deletion is None:
         return None
     text = f"waits for pod {pod.name} on node {pod.node} to end, which may take until {pod.deletion:%H:%M:%S} UTC"
-    return Verdict("Waiting", "PodTerminating", text, pod.deletion + SILENT_NODE)
+    return Verdict("Waiting", reasons.POD_TERMINATING, text, pod.deletion + SILENT_NODE)
 
 
 def next_pod(i: RunInput) -> Verdict | None:
@@ -190,7 +190,7 @@ def next_pod(i: RunInput) -> Verdict | None:
     if pod is None:
         return None
     where = f" on node {pod.node}" if pod.node else ", which has no node yet"
-    return Verdict("Waiting", "PodStarting", f"waits for pod {pod.name} ({pod.phase.lower()}){where}")
+    return Verdict("Waiting", reasons.POD_STARTING, f"waits for pod {pod.name} ({pod.phase.lower()}){where}")
 
 
 def backing_off(i: RunInput) -> Verdict:
@@ -200,7 +200,7 @@ def backing_off(i: RunInput) -> Verdict:
     about = f", about {since + timedelta(seconds=pause):%H:%M:%S} UTC" if since else ""
     return Verdict(
         "Waiting",
-        "JobBackOff",
+        reasons.JOB_BACK_OFF,
         f"Job {i.job_name} starts the next pod after a pause of its own{about} ({ended} have ended)",
     )
 
@@ -246,7 +246,7 @@ def conditions(i: RunInput, verdict: Verdict) -> list[Condition]:
     exhausted = Condition(
         "RetriesExhausted",
         "True" if spent else "False",
-        reasons.RETRIES_EXHAUSTED if spent else "WithinBudget",
+        reasons.RETRIES_EXHAUSTED if spent else reasons.WITHIN_BUDGET,
         f"{i.charged} of {i.limit} failures without progress",
     )
     return [ready, active, exhausted]

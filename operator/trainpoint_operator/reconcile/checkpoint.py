@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.record import commit_of
 from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, TrainpointError
@@ -39,6 +42,12 @@ QUICK_SAVE_SECONDS = 2.0
 LOOK_AGAIN_SECONDS = 30.0
 """While a store cannot be asked."""
 SETTLED = frozenset({"Verified", "Corrupt", "Superseded", "Quarantined"})
+_EVENTS: Final[Mapping[str, str]] = {
+    "Corrupt": reasons.CHECKPOINT_CORRUPT,
+    "Failed": reasons.CHECKPOINT_FAILED,
+    "Superseded": reasons.CHECKPOINT_SUPERSEDED,
+}
+"""By state, what a person is told of it."""
 
 
 async def reconcile_checkpoint(key: Key, ctx: Context) -> float | None:
@@ -101,11 +110,11 @@ async def _look(view: CheckpointView, run: JsonObject | None, ctx: Context) -> L
     except TrainpointError as error:
         if not view.commit:
             raise
-        return Looked(not_looked_at("StoreNotReady", f"{error.message}; {error.remedy}".rstrip("; ")))
+        return Looked(not_looked_at(reasons.STORE_NOT_READY, f"{error.message}; {error.remedy}".rstrip("; ")))
     if view.commit:
         if finding.result == "Corrupt":
             ctx.metrics.found_corrupt()
-            if finding.reason != "MarkedCorrupt":  # so that no policy chooses it again, on a laptop either
+            if finding.reason != reasons.MARKED_CORRUPT:  # so that no policy chooses it again, on a laptop either
                 await asyncio.to_thread(catalog.mark_corrupt, view.ref.task, view.ref.id, finding.message)
         return Looked(found(finding))
     if finding.manifest is None:
@@ -128,7 +137,8 @@ def told_corrupt(view: CheckpointView, run: JsonObject | None) -> bool:
     """Has the newest attempt passed it over as damaged?"""
     loaded = (run or {}).get("status", {}).get("claim", {}).get("loaded", {})
     return any(
-        s["checkpoint"] == view.name and s["reason"] in ("Corrupt", "Unreadable") for s in loaded.get("skipped", ())
+        s["checkpoint"] == view.name and s["reason"] in (reasons.CORRUPT, reasons.UNREADABLE)
+        for s in loaded.get("skipped", ())
     )
 
 
@@ -153,13 +163,12 @@ def _display(view: CheckpointView, commit: JsonObject, run: JsonObject | None, c
 
 async def _tell(view: CheckpointView, standing: Standing, ctx: Context) -> None:
     """Events for what a person wants to know; a good checkpoint is no news."""
-    if standing.state not in ("Corrupt", "Failed", "Superseded"):
+    reason = _EVENTS.get(standing.state)
+    if reason is None:
         return
     ready = next(c for c in standing.conditions if c.type == "Ready")
     about = {"apiVersion": CHECKPOINTS.api_version, "kind": CHECKPOINTS.kind, "metadata": view.meta}
-    await ctx.events.event(
-        about, f"Checkpoint{standing.state}", ready.message, warning=standing.state != "Superseded", action="Verify"
-    )
+    await ctx.events.event(about, reason, ready.message, warning=standing.state != "Superseded", action="Verify")
     logger.info(
         "key=%s/%s event=%s reason=%s %s",
         view.namespace,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.errors import ClusterUnreachableError, TrainpointError
 from trainpoint_operator.conditions import Condition
@@ -39,7 +40,7 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
     match verdict:
         case Wait():
             if not known:
-                await _tell(view, ctx, Condition("DeletionBlocked", "False", "Deleting", "its bytes are going"))
+                await _tell(view, ctx, Condition("DeletionBlocked", "False", reasons.DELETING, "its bytes are going"))
             return verdict.seconds
         case Keep():
             await _let_go(view, ctx)
@@ -62,7 +63,7 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
         raise
     except TrainpointError as error:
         text = f"{error.message}; {error.remedy}" if error.remedy else error.message
-        await _tell(view, ctx, Condition("DeletionBlocked", "True", "StoreNotReady", text))
+        await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.STORE_NOT_READY, text))
         raise
     ctx.metrics.deleted(view.stored_bytes)
     await _let_go(view, ctx)
@@ -72,7 +73,7 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
         step = f" (step {view.step})" if view.step is not None else ""
         await ctx.events.event(
             {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind},
-            "CheckpointDeleted",
+            reasons.CHECKPOINT_DELETED,
             f"{view.name}{step} was deleted, with its bytes",
             action="Delete",
         )
@@ -85,7 +86,7 @@ async def _terminating(ctx: Context, resource: Resource, name: str) -> bool:
 
 
 async def _tell(view: CheckpointView, ctx: Context, blocked: Condition) -> None:
-    going = Condition("Ready", "False", "Deleting", "it is being deleted")
+    going = Condition("Ready", "False", reasons.DELETING, "it is being deleted")
     await write_status(ctx, CHECKPOINTS, view.meta, view.status, {**view.status, "state": "Deleting"}, [going, blocked])
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
+from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.errors import TrainpointError
@@ -31,6 +34,14 @@ from trainpoint_operator.views import CheckpointView, JobView, PodView
 logger = logging.getLogger(__name__)
 
 STORE_AWAY_SECONDS = 30.0
+_EVENTS: Final[Mapping[str, str]] = {
+    "Waiting": reasons.RUN_WAITING,
+    "Succeeded": reasons.RUN_SUCCEEDED,
+    "Failed": reasons.RUN_FAILED,
+    "Exhausted": reasons.RUN_EXHAUSTED,
+    "Stopped": reasons.RUN_STOPPED,
+}
+"""By state, what a person is told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +260,7 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
     for manifest in found.missing:
         await _record(manifest, facts, store, ctx)
     if found.unknown:
-        logger.info("key=%s event=not-recorded count=%d reason=UnknownClaim", key, found.unknown)
+        logger.info("key=%s event=not-recorded count=%d reason=%s", key, found.unknown, reasons.UNKNOWN_CLAIM)
     ctx.audits.discard(key)
     return False
 
@@ -294,13 +305,13 @@ async def _tell_people(facts: Facts, told: Account, verdict: Verdict, ctx: Conte
         what = f"from {step}{loaded['checkpoint']}: " if loaded.get("checkpoint") else ""
         await ctx.events.event(
             about,
-            "AttemptStarted",
+            reasons.ATTEMPT_STARTED,
             f"attempt {entry['attempt']}{where} started {what}{loaded['message']}",
             action="Start",
         )
         for skipped in loaded.get("skipped", ())[:3]:
             text = f"attempt {entry['attempt']} passed over {skipped['checkpoint']}: {skipped['message']}"
-            await ctx.events.event(about, "CheckpointSkipped", text, warning=True, action="Start")
+            await ctx.events.event(about, reasons.CHECKPOINT_SKIPPED, text, warning=True, action="Start")
     for entry in told.ended:
         ctx.metrics.attempt_ended(str(entry["result"]))
         cost = "free" if not entry["charged"] else f"charged, {told.charged} of {facts.policy.settings.retry.limit}"
@@ -309,14 +320,14 @@ async def _tell_people(facts: Facts, told: Account, verdict: Verdict, ctx: Conte
         text = f"attempt {entry['attempt']} ended: {entry['message']}{reached}"
         await ctx.events.event(
             about,
-            "AttemptEnded",
+            reasons.ATTEMPT_ENDED,
             text + ("" if entry["result"] == "Completed" else f" ({cost})"),
             warning=bad,
             action="End",
         )
-    if verdict.over or verdict.reason in ("NodeLost",):
+    if verdict.over or verdict.reason == reasons.NODE_LOST:
         await ctx.events.event(
-            about, f"Run{verdict.state}", verdict.message, warning=verdict.state != "Succeeded", action="Finish"
+            about, _EVENTS[verdict.state], verdict.message, warning=verdict.state != "Succeeded", action="Finish"
         )
 
 
@@ -330,7 +341,7 @@ def _look_again_at_unfinished(facts: Facts, ctx: Context) -> None:
 def _look_again_at_corrupt(facts: Facts, ctx: Context) -> None:
     """What the newest attempt found damaged."""
     skipped = facts.claim.get("loaded", {}).get("skipped", ())
-    damaged = {s["checkpoint"] for s in skipped if s["reason"] in ("Corrupt", "Unreadable")}
+    damaged = {s["checkpoint"] for s in skipped if s["reason"] in (reasons.CORRUPT, reasons.UNREADABLE)}
     for one in facts.checkpoints:
         if one.name in damaged and one.state != "Corrupt":
             ctx.enqueue(Key(CHECKPOINTS.kind, one.namespace, one.name), 0.0)
