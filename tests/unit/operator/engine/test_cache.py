@@ -133,7 +133,7 @@ def test_an_object_that_becomes_unreadable_is_not_taken_for_gone() -> None:
 
 
 def test_managed_fields_are_not_kept_and_the_object_itself_is_not_touched() -> None:
-    obj = {"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "spec": {"x": 1}}
+    obj: JsonObject = {"metadata": {"name": "a", "managedFields": [{"manager": "m"}]}, "spec": {"x": 1}}
     assert without_managed_fields(obj) == {"metadata": {"name": "a"}, "spec": {"x": 1}}
     assert "managedFields" in obj["metadata"]
 
@@ -169,7 +169,7 @@ def test_indexes_and_listeners_agree_with_the_objects(steps: list[Any]) -> None:
     for step in steps:
         if step[0] == "list":
             scope: str = step[2]
-            c.replace([o for o in step[1] if scope in ("", o["metadata"]["namespace"])], scope)
+            c.replace([o for o in step[1] if not scope or o["metadata"]["namespace"] == scope], scope)
         else:
             c.apply(step[0], step[1])
         assert sorted(heard.values()) == sorted(c.all())
