@@ -119,13 +119,13 @@ containers:
     {{- with .Values.command }}
     command:
       {{- range . }}
-      - {{ . | toString | quote }}
+      - {{ include "training-job.text" . | quote }}
       {{- end }}
     {{- end }}
     {{- with .Values.args }}
     args:
       {{- range . }}
-      - {{ . | toString | quote }}
+      - {{ include "training-job.text" . | quote }}
       {{- end }}
     {{- end }}
     {{- with .Values.workingDir }}
