@@ -14,7 +14,7 @@ from trainpoint.clock import Chance, Clock
 from trainpoint.errors import ClusterPermissionError, NotConfiguredError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.store.url import open_store
-from trainpoint_operator.decisions.store_health import Trouble
+from trainpoint_operator.decisions.store_health import Trouble, Watched
 from trainpoint_operator.decisions.store_place import Access, access_to, forbidden, secret_name
 from trainpoint_operator.engine.resources import SECRETS
 
@@ -51,6 +51,8 @@ class Buckets:
         self._environ = dict(os.environ if environ is None else environ)
         self._deadline = deadline
         self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+        self.watched: dict[tuple[str, str], Watched] = {}
+        """what the probes of each store came to; goes with the store"""
         stores.listeners.append(self._changed)
 
     async def of(self, namespace: str, store: str) -> BucketCatalog:
@@ -129,7 +131,9 @@ class Buckets:
 
     def _changed(self, old: JsonObject | None, new: JsonObject | None) -> None:
         if new is None and old is not None:
-            self.forget(old["metadata"]["namespace"], old["metadata"]["name"])
+            key = (old["metadata"]["namespace"], old["metadata"]["name"])
+            self.forget(*key)
+            self.watched.pop(key, None)
 
 
 class _Known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 import socket
@@ -14,6 +15,7 @@ from minio import Minio
 from minio.versioningconfig import VersioningConfig
 
 from tests.support.certificates import private_authority
+from tests.support.operator_world import NAMESPACE, World
 from tests.support.proxy import Answer, Proxy, Replace, Request
 from tools.s3server import ADMIN, DEFAULT_BUCKET, READER, STRANGER, WRITER, Credentials, S3Server
 from trainpoint.api import reasons
@@ -26,7 +28,9 @@ from trainpoint.store.s3 import S3Store
 from trainpoint.store.url import open_store
 from trainpoint_operator.decisions.store_health import Seen, Trouble
 from trainpoint_operator.decisions.store_place import Access, access_to
+from trainpoint_operator.engine.resources import STORES, Key
 from trainpoint_operator.probe import PROBES, Look, probe
+from trainpoint_operator.reconcile.store import reconcile_store
 
 NAME = "0b7e3c52-probe"
 
@@ -298,3 +302,39 @@ def test_versions_of_the_probes_object_are_removed(s3_server: S3Server, s3_prefi
     assert seen(to, known=store_id).capabilities.versioning is True
     left = [row.object_name for row in client.list_objects(bucket, recursive=True, include_version=True)]
     assert not [name for name in left if name and PROBES in name]
+
+
+# --- the whole way: object, Secret, server ----------------------------------------------------------------------------
+
+
+def test_storage_that_is_killed_and_comes_back_turns_the_condition_and_nothing_else() -> None:
+    """Object and Secret are in memory, the store is real: what is read, written and told goes the way it goes."""
+    key = Key("CheckpointStore", NAMESPACE, "main")
+    w = World()
+
+    def look(seconds: float) -> tuple[str, str]:
+        w.clock.advance(seconds)
+        asyncio.run(reconcile_store(key, w.ctx))
+        ready = w.condition(STORES, "main")
+        return ready["status"], ready["reason"]
+
+    with S3Server() as server:
+        w.keys(server.env(ADMIN))
+        w.store(s3={"bucket": DEFAULT_BUCKET, "endpoint": server.endpoint}, prefix="llm")
+        assert look(0) == ("True", reasons.PROBED)
+        catalog = asyncio.run(w.ctx.buckets.of(NAMESPACE, "main"))
+        marker = catalog.check_marker(create=False)
+        assert marker is not None
+        assert w.read(STORES, "main")["status"]["storeID"] == marker.store_id
+        server.kill()
+        assert [look(70), look(10), look(10)] == [("True", reasons.PROBED)] * 2 + [("False", reasons.UNREACHABLE)]
+        assert "connection refused" in w.condition(STORES, "main")["message"]
+        server.start()
+        assert look(60) == ("True", reasons.PROBED)
+        assert w.read(STORES, "main")["status"]["storeID"] == marker.store_id
+        w.secret(AWS_ACCESS_KEY_ID=ADMIN.access_key, AWS_SECRET_ACCESS_KEY="wrong-secret-0c1d")
+        assert look(70) == ("False", reasons.ACCESS_DENIED)
+        assert "wrong-secret" not in str(w.read(STORES, "main"))
+        w.keys(server.env(ADMIN))
+        assert look(60) == ("True", reasons.PROBED)
+    assert [reason for reason, _, _ in w.events.told] == ["StoreReady", "StoreNotReady"] * 2 + ["StoreReady"]

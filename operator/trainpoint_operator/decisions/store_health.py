@@ -81,6 +81,8 @@ class Watched:
     """when the next probe is due, monotonic seconds"""
     thorough_at: float | None = None
     """when the store was last written to, monotonic seconds; None: not yet"""
+    seen: Seen | None = None
+    """by the last thorough probe that succeeded"""
 
 
 def probe_due(watched: Watched | None, uid: str, generation: int, now: float) -> bool:

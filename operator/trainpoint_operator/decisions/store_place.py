@@ -115,8 +115,8 @@ def forbidden(store: JsonObject) -> Trouble:
     return Trouble(
         reasons.SECRET_FORBIDDEN,
         f"the operator may not read Secret {name} in namespace {namespace}",
-        "bind the ClusterRole trainpoint-operator to the operator's service account there: "
-        "the chart does it in every namespace that it is told to watch",
+        "name it in a Role for the operator's service account, as the chart trainpoint-namespace does for its stores, "
+        "or set rbac.allSecrets in the chart trainpoint",
     )
 
 
