@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from tools.kind.commands import run, works
 from tools.kind.engine import Engine
@@ -99,7 +99,11 @@ class Host:
     kind: Kind
 
     def run(
-        self, *command: str | Path, stdin: str | None = None, timeout: float | None = None, cwd: Path | None = None
+        self,
+        *command: str | Path,
+        stdin: IO[bytes] | str | None = None,
+        timeout: float | None = None,
+        cwd: Path | None = None,
     ) -> str:
         """Standard output of a command there; ToolError where it fails."""
         words = (*prefix(self.places, self.kind), *command)

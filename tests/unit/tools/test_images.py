@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.loading import write_difference
 from tools.images import IMAGES, ROOT
 from tools.kind.archive import write_image
+from tools.kind.loading import write_difference
 
 DOCKERFILES = sorted(IMAGES.glob("*/Dockerfile"))
 

@@ -5,35 +5,36 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
+from tools.kind.hosts import Host
+
 _MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 _CTR: Final = ("ctr", "--namespace", "k8s.io")
-_SECONDS: Final = 300
+_SECONDS: Final = 300.0
 
 
-def load_image(tag: str, nodes: Sequence[str]) -> None:
+def load_image(host: Host, tag: str, nodes: Sequence[str]) -> None:
     """Onto each of these nodes of the engine; afterwards pods find it there by ``tag``."""
-    lacking = [node for node in nodes if tag not in _on(node, "images", "list", "--quiet")]
+    lacking = [node for node in nodes if f"docker.io/{tag}" not in _on(host, node, "images", "list", "--quiet").split()]
     if not lacking:
         return
     with tempfile.NamedTemporaryFile(prefix="trainpoint-image-") as saved:
-        _run("docker", "save", "--output", saved.name, tag)
+        host.run("docker", "save", "--output", saved.name, tag, timeout=_SECONDS)
         with tarfile.open(saved.name) as image:
             for node in lacking:
-                present = set(_on(node, "content", "list", "--quiet").split())
+                present = set(_on(host, node, "content", "list", "--quiet").split())
                 with tempfile.TemporaryFile() as archive:
                     write_difference(image, tag, present, archive)
                     archive.seek(0)
-                    importing = ("images", "import", "--all-platforms", "--digests", "-")
-                    _run("docker", "exec", "--interactive", node, *_CTR, *importing, stdin=archive)
+                    importing = ("docker", "exec", "--interactive", node, *_CTR, "images", "import")
+                    host.run(*importing, "--all-platforms", "--digests", "-", stdin=archive, timeout=_SECONDS)
 
 
 def write_difference(image: tarfile.TarFile, tag: str, present: set[str], out: IO[bytes]) -> None:
@@ -64,15 +65,8 @@ def write_difference(image: tarfile.TarFile, tag: str, present: set[str], out: I
                 archive.addfile(target, image.extractfile(member))
 
 
-def _on(node: str, *words: str) -> str:
-    return _run("docker", "exec", node, *_CTR, *words)
-
-
-def _run(*command: str, stdin: IO[bytes] | None = None) -> str:
-    done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=_SECONDS, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.decode(errors='replace')[-2000:]}")
-    return done.stdout.decode()
+def _on(host: Host, node: str, *words: str) -> str:
+    return host.run("docker", "exec", node, *_CTR, *words, timeout=_SECONDS)
 
 
 def _read(image: tarfile.TarFile, name: str) -> bytes:
