@@ -13,6 +13,7 @@ from tests.support.helm import Helm
 from tests.support.kubeapi import Api, until
 
 HOME = "trainpoint-system"
+KINDS = ("checkpoints", "checkpointruns", "checkpointpolicies", "checkpointstores")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,11 +62,10 @@ def installed() -> Iterator[Installed]:
 
 def wait_for_kinds(api: Api) -> None:
     """Until the server serves what was installed a moment ago."""
-    wanted = {"checkpoints", "checkpointruns", "checkpointpolicies", "checkpointstores"}
 
     def lacking() -> str:
         answer = api.get("/apis/trainpoint.dev/v1alpha1")
         served = {kind["name"] for kind in answer.body.get("resources", [])}
-        return ", ".join(sorted(wanted - served))
+        return ", ".join(sorted(set(KINDS) - served))
 
     until(lacking, seconds=60, what="the kinds to be served")

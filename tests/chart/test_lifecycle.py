@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chart.conftest import HOME, wait_for_kinds
+from tests.chart.conftest import HOME, KINDS, wait_for_kinds
 from tests.support.apiserver import ApiServer
 from tests.support.helm import CHARTS, Helm
 from tests.support.kubeapi import Api
@@ -79,6 +79,13 @@ def test_nothing_is_lost_from_one_version_to_the_next_nor_without_the_chart(serv
     helm.install("trainpoint", "trainpoint", HOME)
     helm.install("team", "trainpoint-namespace", TEAM, values=VALUES)
     assert api.get(f"{stores}/main").expect(200)["metadata"]["uid"] == store["metadata"]["uid"]
+
+    # Removed in the order that docs/how-to/install.md gives.
+    helm.uninstall("team", TEAM)
+    done = server.kubectl("delete", "crd", *(f"{kind}.trainpoint.dev" for kind in KINDS))
+    assert done.returncode == 0, done.stderr
+    helm.uninstall("trainpoint", HOME)
+    api.get(CRD).expect(404)
 
 
 def test_without_keep_a_store_goes_with_its_release(server: ApiServer) -> None:
