@@ -110,10 +110,10 @@ def trouble_of(error: TrainpointError, access: Access) -> Trouble:
             return Trouble(reasons.BUCKET_NOT_FOUND, error.message, "create it, or set spec.createBucket: true")
         case NewerFormatError():
             return Trouble(reasons.NEWER_FORMAT, error.message, "update the operator's chart (helm upgrade)")
-        case StoreUnreachableError() if "certificate" in error.message:
+        case StoreUnreachableError() if "certificate not trusted" in error.message:
             remedy = "write the PEM text of the server's certificate authority into spec.caBundle"
             return Trouble(reasons.BAD_CERTIFICATE, error.message, remedy)
-        case StoreUrlError() if "certificate" in error.message:
+        case StoreUrlError() if "no valid certificate" in error.message:
             message = f"spec.caBundle of CheckpointStore {access.place.name} holds no valid certificate"
             return Trouble(reasons.BAD_CERTIFICATE, message, "write the PEM text of a certificate authority into it")
         case StoreUnreachableError() | StoreTimeoutError():
