@@ -13,8 +13,8 @@ import pytest
 from click.testing import Result
 
 from tests.api.conftest import Team
-from tests.support.apiserver import ApiServer, Pod
 from tests.support.command_line import invoke
+from tests.support.kubeserver import KubeServer, Pod
 from tests.support.place import PROGRAMS
 from trainpoint.catalog.record import commit_of, snapshot_spec
 from trainpoint.claim.run_object import loaded_json, new_claim, run_body
@@ -44,10 +44,10 @@ def environment(team: Team, pod: Pod, store: Path, ledger: Path) -> dict[str, st
 
 
 def test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens(
-    server: ApiServer, team: Team, tmp_path: Path, record_property: Callable[[str, object], None]
+    server: KubeServer, team: Team, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     ledger = tmp_path / "ledger"
-    pods = [server.pod(team.namespace, f"crowd-{number}", account="trainer") for number in range(CROWD)]
+    pods = server.pods(team.namespace, [f"crowd-{number}" for number in range(CROWD)], account="trainer")
     processes = [
         subprocess.Popen(
             [sys.executable, str(PROGRAMS / "claim_as_pod.py")],
@@ -120,7 +120,7 @@ def recorded(team: Team) -> list[str]:
 
 
 @pytest.fixture
-def run(server: ApiServer, team: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run(server: KubeServer, team: Team, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def run(verb: str, *arguments: str, person: str = "edsger") -> Result:
         monkeypatch.setenv("KUBECONFIG", str(server.kubeconfig(person)))
         return invoke(verb, *arguments, "-n", team.namespace, program=kubectl)

@@ -7,6 +7,7 @@ then reported as not run, and the command fails unless --allow-not-run says that
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -20,10 +21,15 @@ from typing import Final, NoReturn
 import pytest
 
 from tests.support.cluster import Cluster, Namespace
+from tests.support.clusterserver import ClusterServer, NotUsableError, no_operator
+from tests.support.installed import wait_for_admission
 from tests.support.kind import KindCluster, settings_at_hand
 from tests.support.nodes import Nodes
 from tests.support.place import Place
 from tests.support.pods import STORE_SECRET
+from tests.support.release import Operator, TeamSpace
+from tests.support.team import install
+from tools.kind.places import Places
 from tools.s3server import DEFAULT_BUCKET, S3Server
 
 CHOICE: Final = "TRAINPOINT_CLUSTER"
@@ -71,7 +77,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if _on_kind() and not session.config.getoption("--keep-cluster", default=False):
         (_kind or KindCluster(os.environ[_RUN])).down()
-    _lock_file().unlink(missing_ok=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,7 +98,8 @@ def _on_kind() -> bool:
 
 
 def _lock_file() -> Path:
-    return Path(tempfile.gettempdir(), f"trainpoint-cluster-{os.environ[_RUN]}.lock")
+    """For all runs of the tests on this cluster, which is there."""
+    return Places.of().state / "tests.lock" if _on_kind() else Path(tempfile.gettempdir(), "trainpoint-cluster.lock")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -152,6 +158,22 @@ def namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Name
         cluster.kubectl("delete", "namespace", name, "--wait=false")
 
 
+@pytest.fixture(scope="module")
+def server(cluster: Cluster, trainer_image: str) -> Iterator[ClusterServer]:
+    """The API server with our kinds, as ``tests/api`` uses it: without an operator. Alone, until the module is done."""
+    with open(_lock_file(), "w") as lock, contextlib.ExitStack() as until_done:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            server = ClusterServer(cluster, trainer_image)
+        except NotUsableError as error:
+            _not_run(str(error))
+        until_done.callback(server.close)
+        install(cluster)
+        wait_for_admission(server.admin, "default")
+        until_done.enter_context(no_operator(cluster))
+        yield server
+
+
 @pytest.fixture(scope="session")
 def bucket_settings(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[BucketSettings]:
     """A real S3 server that pods reach; on the test cluster one for this process."""
@@ -194,3 +216,27 @@ def operator_image(request: pytest.FixtureRequest, cluster: Cluster) -> str:
         return _GIVEN["TRAINPOINT_TEST_OPERATOR_IMAGE"]
     kind: KindCluster = request.getfixturevalue("kind")
     return kind.operator_image()
+
+
+@pytest.fixture(scope="session")
+def release(request: pytest.FixtureRequest, cluster: Cluster, operator_image: str) -> Operator:
+    """How the operator is installed; not yet installed. For tests that do it themselves, alone."""
+    return Operator(cluster, operator_image)
+
+
+@pytest.fixture
+def operator(release: Operator, namespace: Namespace) -> Operator:
+    """The operator, installed by Helm and ready. While a namespace is held: no test has the API server away."""
+    with open(_lock_file().with_suffix(".install"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        release.ensure()
+    return release
+
+
+@pytest.fixture
+def team(operator: Operator, namespace: Namespace, bucket: Place, trainer_image: str) -> TeamSpace:
+    """A namespace set up by its chart: a store on the S3 server, a default policy, both ready."""
+    team = TeamSpace(namespace, bucket, trainer_image)
+    team.install()
+    team.ready()
+    return team

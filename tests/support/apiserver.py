@@ -7,15 +7,11 @@ are real ones, bound to them by the TokenRequest API. Namespaces are deleted, an
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -24,27 +20,12 @@ import pytest
 
 from tests.support.certificates import private_authority
 from tests.support.kubeapi import Api, Person, until
+from tests.support.kubeserver import ADMIN, PEOPLE, KubeServer
 from tools.kube import find_program
 from tools.s3server import ServerError, free_ports
 
 READY_SECONDS: Final = 120.0
-ADMIN: Final = "admin"
-"""A cluster administrator: the group system:masters, which nothing stops."""
-PEOPLE: Final = ("ada", "grace", "edsger", "stranger")
-"""Users without any right of their own; tests bind roles to them."""
 NODE: Final = "node-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Pod:
-    """A pod object that nothing runs, and a token of its service account that is bound to it."""
-
-    namespace: str
-    name: str
-    uid: str
-    account: str
-    api: Api
-    """as the process in it would ask"""
 
 
 def program(name: str) -> str:
@@ -55,11 +36,11 @@ def program(name: str) -> str:
         pytest.fail(str(error))
 
 
-class ApiServer:
+class ApiServer(KubeServer):
     """etcd and kube-apiserver as processes of this one. Usable as a context manager."""
 
     def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="trainpoint-api-"))
+        super().__init__(Path(tempfile.mkdtemp(prefix="trainpoint-api-")))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchers: list[subprocess.Popen[bytes]] = []
         self._tokens = {name: secrets.token_hex(16) for name in (ADMIN, *PEOPLE)}
@@ -72,64 +53,31 @@ class ApiServer:
     def url(self) -> str:
         return f"https://127.0.0.1:{self._port}"
 
-    def as_token(self, token: str) -> Api:
-        return Api(self.url, self._authority, token)
-
-    def as_person(self, name: str) -> Api:
-        return self.as_token(self._tokens[name])
+    @property
+    def authority(self) -> Path:
+        return self._authority
 
     @property
-    def admin(self) -> Api:
-        return self.as_person(ADMIN)
+    def program(self) -> str:
+        return program("kubectl")
 
-    def as_account(self, namespace: str, name: str) -> Api:
-        """A service account by a token that is bound to no pod."""
-        return self.as_token(self._token(namespace, name, {}))
+    def as_person(self, name: Person) -> Api:
+        return self.as_token(self._tokens[name])
 
-    def pod(self, namespace: str, name: str, *, account: str, node: str = NODE) -> Pod:
-        """Create a pod, on a node that exists as an object only, and get a token that is bound to it."""
+    def credentials(self, name: Person) -> Mapping[str, str]:
+        return {"token": self._tokens[name]}
+
+    def start_pods(self, namespace: str, names: Sequence[str], account: str) -> Sequence[Mapping[str, Any]]:
+        """On a node that exists as an object only; nothing runs them."""
         spec = {
             "serviceAccountName": account,
-            "nodeName": node,
+            "nodeName": NODE,
             "containers": [{"name": "train", "image": "none"}],
             "terminationGracePeriodSeconds": 0,
         }
-        body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-        made = self.admin.post(f"/api/v1/namespaces/{namespace}/pods", body).expect(201)
-        uid = str(made["metadata"]["uid"])
-        reference = {"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}
-        token = self._token(namespace, account, {"boundObjectRef": reference})
-        return Pod(namespace, name, uid, account, self.as_token(token))
-
-    def _token(self, namespace: str, account: str, spec: Mapping[str, object]) -> str:
-        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
-        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
-        return str(self.admin.post(path, body).expect(201)["status"]["token"])
-
-    def kubectl(self, *arguments: str, person: Person = ADMIN, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run kubectl as a person."""
-        return subprocess.run(
-            [program("kubectl"), f"--kubeconfig={self.kubeconfig(person)}", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={"HOME": str(self.directory), "PATH": os.environ["PATH"]},
-        )
-
-    def apply(self, *paths: Path, namespace: str = "default") -> None:
-        """``kubectl apply`` of files and folders; fails the test where anything is refused."""
-        files = [argument for path in paths for argument in ("-f", str(path))]
-        done = self.kubectl("apply", "-n", namespace, "-R", *files)
-        assert done.returncode == 0, done.stderr
-
-    def namespace(self, name: str) -> str:
-        """Create a namespace, by a name that nobody else uses."""
-        unique = f"{name}-{secrets.token_hex(3)}"
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": unique}}
-        self.admin.post("/api/v1/namespaces", body).expect(201)
-        return unique
+        pods = f"/api/v1/namespaces/{namespace}/pods"
+        bodies = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec} for name in names]
+        return [self.admin.post(pods, body).expect(201) for body in bodies]
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -252,7 +200,7 @@ class ApiServer:
             f'{token},{name},{name}-uid,"{"system:masters" if name == ADMIN else "people"}"\n'
             for name, token in self._tokens.items()
         ]
-        return self._private("tokens.csv", "".join(rows))
+        return self.private("tokens.csv", "".join(rows))
 
     def _account_key(self) -> Path:
         path = self.directory / "accounts.key"
@@ -261,60 +209,3 @@ class ApiServer:
                 ["openssl", "genrsa", "-out", str(path), "2048"], check=True, capture_output=True, timeout=60
             )
         return path
-
-    def kubeconfig(self, person: Person) -> Path:
-        path = self.directory / f"{person}.kubeconfig"
-        if not path.exists():
-            config: dict[str, Any] = {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [
-                    {
-                        "name": "test",
-                        "cluster": {"server": self.url, "certificate-authority": str(self._authority)},
-                    }
-                ],
-                "users": [{"name": person, "user": {"token": self._tokens[person]}}],
-                "contexts": [{"name": "test", "context": {"cluster": "test", "user": person}}],
-                "current-context": "test",
-            }
-            self._private(path.name, json.dumps(config))
-        return path
-
-    def _private(self, name: str, text: str) -> Path:
-        path = self.directory / name
-        with contextlib.closing(os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")) as file:
-            file.write(text)
-        return path
-
-
-def wait_for_crds(api: Api, names: list[str]) -> None:
-    """Wait until the server serves them."""
-    for name in names:
-        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-
-        def established(path: str = path) -> str:
-            conditions = api.get(path).expect(200).get("status", {}).get("conditions", [])
-            return "" if ("Established", "True") in [(c["type"], c["status"]) for c in conditions] else str(conditions)
-
-        until(established, seconds=60, what=f"{name} to be established")
-
-
-def wait_for_admission(api: Api, namespace: str) -> None:
-    """Wait until the policies hold: the one whose name comes last was read last, and all before it are in force."""
-
-    def refused() -> str:
-        body = {
-            "apiVersion": "trainpoint.dev/v1alpha1",
-            "kind": "CheckpointStore",
-            "metadata": {
-                "name": "probe",
-                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": NODE, "uid": "none"}],
-            },
-            "spec": {"s3": {"bucket": "probe"}},
-        }
-        path = f"/apis/trainpoint.dev/v1alpha1/namespaces/{namespace}/checkpointstores"
-        answer = api.post(path, body, dry_run=True)
-        return "" if answer.status == 403 else f"HTTP {answer.status} {answer.message}"
-
-    until(refused, seconds=60, what="the admission policies to hold")

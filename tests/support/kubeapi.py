@@ -47,7 +47,9 @@ class Api:
 
     url: str
     authority: Path
-    token: str
+    token: str = ""
+    certificate: Path | None = None
+    """PEM of the caller's key and certificate; None: the token tells who it is"""
 
     def get(self, path: str, *, text: bool = False) -> Answer:
         return self._ask("GET", path, text=text)
@@ -82,9 +84,13 @@ class Api:
             path += ("&" if "?" in path else "?") + urllib.parse.urlencode(query)
         host = urllib.parse.urlsplit(self.url).netloc
         context = ssl.create_default_context(cafile=str(self.authority))
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate)
         connection = http.client.HTTPSConnection(host, timeout=60, context=context)
         try:
-            headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Accept": "application/json"}
+            headers = {"Content-Type": content, "Accept": "application/json"}
+            if self.token:
+                headers["Authorization"] = f"Bearer {self.token}"
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             data = answer.read()

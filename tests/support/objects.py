@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from tests.support.apiserver import Pod
+from tests.support.kubeserver import Pod
 from trainpoint.api.names import API_VERSION
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.reference import checkpoint_name, run_object_name

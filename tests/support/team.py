@@ -6,15 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from tests.support.cluster import Cluster, Namespace, Object
+from tests.support.installed import CRDS, POLICIES, ROLES
 from tests.support.place import Place
 from tests.support.pods import PROGRAMS, job, pod
 from trainpoint.contract import WRITER_SECRET
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "trainer"
 
 
@@ -24,10 +23,9 @@ def install(cluster: Cluster) -> None:
 
     Call it while a namespace of the test's own is held: only then no other test has the API server away.
     """
-    crds = sorted((ROOT / "crds").glob("*.yaml"))
-    for path in [*crds, *sorted((ROOT / "config").rglob("*.yaml"))]:
+    for path in (*CRDS, *ROLES, *POLICIES):
         cluster.apply(path.read_text(encoding="utf-8"))
-    cluster.kubectl("wait", "--for=condition=Established", *(f"--filename={path}" for path in crds), "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Established", *(f"--filename={path}" for path in CRDS), "--timeout=60s")
 
 
 @dataclass(frozen=True, slots=True)
