@@ -14,7 +14,13 @@ from typing import Final
 
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.history import AttemptView, read_attempts
-from trainpoint.errors import CorruptRecordError, ObjectNotFoundError, TrainpointError
+from trainpoint.errors import (
+    CheckpointNotFoundError,
+    CorruptRecordError,
+    NewerFormatError,
+    ObjectNotFoundError,
+    UnsafePathError,
+)
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.reference import CheckpointRef
@@ -23,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 WINDOW: Final = 20
 """The newest checkpoints of a task that have an object; older ones are in the bucket alone."""
+_UNUSABLE: Final = (CorruptRecordError, UnsafePathError, NewerFormatError, CheckpointNotFoundError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +50,13 @@ def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], n
     Args:
         recorded: names of Checkpoint objects.
         nonces: of claims that the API server has seen.
+
+    Raises:
+        StoreError: the store does not answer, or refuses; nothing is known then.
     """
     try:
         attempts = tuple(read_attempts(catalog.store, task))
-    except (CorruptRecordError, ObjectNotFoundError) as error:
+    except (CorruptRecordError, ObjectNotFoundError, NewerFormatError) as error:
         logger.warning("task=%s event=attempt-unreadable error=%s", task, error.message)
         attempts = ()
     trusted = {view.number for view in attempts if view.uid in nonces}
@@ -61,6 +71,6 @@ def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], n
             continue
         try:
             missing.append(catalog.manifest(task, entry.id))
-        except TrainpointError as error:  # damaged, or deleted since; its bytes stay as they are
+        except _UNUSABLE as error:  # damaged, or deleted since; its bytes stay as they are
             logger.warning("task=%s checkpoint=%s event=manifest-unreadable error=%s", task, entry.id, error.message)
     return Found(tuple(reversed(missing)), unknown, attempts)

@@ -87,7 +87,16 @@ class Routes:
         if one is None or (old is not None and new is not None and old == new):
             return
         for run in self._caches.runs.by("job", f"{one.namespace}/{one.job}"):
-            self._enqueue(Key(RUNS.kind, one.namespace, run["metadata"]["name"]), 0.0)
+            if not self._of_another_index(run, one):
+                self._enqueue(Key(RUNS.kind, one.namespace, run["metadata"]["name"]), 0.0)
+
+    def _of_another_index(self, run: JsonObject, pod: PodView) -> bool:
+        """A sweep of n indexes has n runs in one Job: not all of them look again at each pod of it."""
+        if not pod.index:
+            return False
+        uid = run.get("status", {}).get("claim", {}).get("holder", {}).get("uid", "")
+        holder = next(iter(self._caches.pods.by("uid", uid)), None)
+        return holder is not None and holder.index != pod.index
 
     def job(self, old: JobView | None, new: JobView | None) -> None:
         one = new or old

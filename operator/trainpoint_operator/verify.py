@@ -41,7 +41,7 @@ def verify_sizes(catalog: BucketCatalog, ref: CheckpointRef, *, digest: str = ""
         return Finding("Corrupt", reasons.MANIFEST_DIFFERS, "its manifest is that of another checkpoint")
     if "corrupt" in markers:
         return Finding("Corrupt", reasons.MARKED_CORRUPT, "whoever tried to load it found it damaged", manifest)
-    there = {info.key: info.size for info in catalog.store.list(snapshot_data(ref.task, ref.id))}
+    there = _sizes(catalog, manifest, snapshot_data(ref.task, ref.id))
     for stored in manifest.objects:
         size = there.get(stored.key)
         if size is None:
@@ -53,3 +53,9 @@ def verify_sizes(catalog: BucketCatalog, ref: CheckpointRef, *, digest: str = ""
         return Finding("Superseded", reasons.SUPERSEDED, "committed after a later attempt had taken over", manifest)
     count = f"{len(manifest.objects)} object" + ("s" if len(manifest.objects) != 1 else "")
     return Finding("Good", reasons.SIZES, f"{count} in the store, each with its size", manifest)
+
+
+def _sizes(catalog: BucketCatalog, manifest: Manifest, own: str) -> dict[str, int]:
+    """Size by key of what lies where the manifest says; parts may be those of another checkpoint."""
+    elsewhere = {stored.key.rpartition("/")[0] + "/" for stored in manifest.objects if not stored.key.startswith(own)}
+    return {info.key: info.size for prefix in (own, *sorted(elsewhere)) for info in catalog.store.list(prefix)}

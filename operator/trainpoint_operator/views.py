@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trainpoint.clock import parse_rfc3339
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import SnapshotId, TaskPath
-from trainpoint.format.reference import CheckpointRef
+from trainpoint.format.reference import CheckpointRef, run_object_name
 
 DISRUPTION = "DisruptionTarget"
 JOB_NAME = "batch.kubernetes.io/job-name"
+COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
+MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
+WAITING_LIMIT = 200
+_SOON_OVER = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def moment(text: object) -> datetime | None:
@@ -93,8 +97,8 @@ class CheckpointView:
 
     @property
     def run_object(self) -> str:
-        """Name of its CheckpointRun, which its own begins with."""
-        return self.name.rsplit("-", 3)[0]
+        """Name of its CheckpointRun. By its identity, since anybody may give an object another name."""
+        return run_object_name(self.ref.task)
 
     @property
     def attempt(self) -> int:
@@ -130,12 +134,13 @@ class ContainerEnd:
     reason: str
     """``Error``, ``OOMKilled``, …"""
     started: datetime | None
+    """None: it never ran, or that is not known"""
     finished: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod of a Job."""
+    """A pod of a Job. Of its containers only the one that trains: the default container, else the first."""
 
     namespace: str
     name: str
@@ -143,43 +148,57 @@ class PodView:
     node: str
     job: str
     """name of the Job it belongs to"""
+    index: str
+    """its completion index; empty where the Job is not indexed"""
     phase: str
     reason: str
     """why it is in that phase, such as ``Evicted``"""
+    message: str
+    """the same in a sentence"""
+    asked: datetime | None
+    """when its deletion was asked for"""
     deletion: datetime | None
-    """until when it may take to end; the time of the request plus its grace period"""
-    grace_seconds: float
+    """until when it may take to end: ``asked`` plus its grace period"""
     disruption: str
     """reason of its condition DisruptionTarget"""
-    disruption_message: str
+    disrupted: datetime | None
+    """since when it has that condition"""
     ends: tuple[ContainerEnd, ...]
-    """of the newest process of each container that ended, and of the one before its last restart"""
+    """of the newest process, if it has ended, and of the one before its last restart"""
     running_since: datetime | None
-    """when the newest process that runs now began, by the node's clock"""
+    """when the process that runs now began, by the node's clock"""
+    waiting: str
+    """what keeps it from running, such as ``ImagePullBackOff: …``; empty where nothing unusual does"""
 
     @classmethod
     def of(cls, value: JsonObject) -> PodView:
         meta, spec, status = _meta(value), value.get("spec", {}), value.get("status", {})
-        disruption: JsonObject = next(
-            (c for c in status.get("conditions") or () if c["type"] == DISRUPTION and c["status"] == "True"), {}
-        )
-        containers = status.get("containerStatuses") or ()
-        states = [c.get(part, {}) for c in containers for part in ("lastState", "state")]
-        began = [moment(c.get("state", {}).get("running", {}).get("startedAt")) for c in containers]
+        labels = meta.get("labels") or {}
+        conditions: dict[str, JsonObject] = {c["type"]: c for c in status.get("conditions") or ()}
+        disruption = conditions.get(DISRUPTION, {})
+        if disruption.get("status") != "True":
+            disruption = {}
+        container = _main_container(meta, spec, status)
+        states = [container.get(part) or {} for part in ("lastState", "state")]
+        deletion = moment(meta.get("deletionTimestamp"))
+        grace = timedelta(seconds=float(meta.get("deletionGracePeriodSeconds") or 0))
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
             uid=meta["uid"],
             node=spec.get("nodeName", ""),
-            job=(meta.get("labels") or {}).get(JOB_NAME, ""),
+            job=labels.get(JOB_NAME, ""),
+            index=labels.get(COMPLETION_INDEX) or (meta.get("annotations") or {}).get(COMPLETION_INDEX, ""),
             phase=status.get("phase", ""),
             reason=status.get("reason", ""),
-            deletion=moment(meta.get("deletionTimestamp")),
-            grace_seconds=float(spec.get("terminationGracePeriodSeconds") or 0),
+            message=status.get("message", "")[:WAITING_LIMIT],
+            asked=deletion - grace if deletion is not None else None,
+            deletion=deletion,
             disruption=disruption.get("reason", ""),
-            disruption_message=disruption.get("message", ""),
-            ends=tuple(_end(s["terminated"]) for s in states if "terminated" in s),
-            running_since=max(filter(None, began), default=None),
+            disrupted=moment(disruption.get("lastTransitionTime")),
+            ends=tuple(_end(s["terminated"]) for s in states if s.get("terminated")),
+            running_since=moment((states[1].get("running") or {}).get("startedAt")),
+            waiting=_waiting(states[1].get("waiting") or {}, conditions.get("PodScheduled", {})),
         )
 
     @property
@@ -187,12 +206,30 @@ class PodView:
         return self.phase in ("Succeeded", "Failed")
 
 
+def _main_container(meta: JsonObject, spec: JsonObject, status: JsonObject) -> JsonObject:
+    """The status of the container that trains. Their order in the status is that of their names, not of the spec."""
+    statuses: list[JsonObject] = status.get("containerStatuses") or []
+    first = next((str(c.get("name", "")) for c in spec.get("containers") or ()), "")
+    wanted = (meta.get("annotations") or {}).get(MAIN_CONTAINER) or first
+    found = [one for one in statuses if one.get("name") == wanted]
+    return next(iter(found or statuses), {})
+
+
+def _waiting(container: JsonObject, scheduled: JsonObject) -> str:
+    told = container if container.get("reason") not in _SOON_OVER else {}
+    if scheduled.get("status") == "False":
+        told = scheduled
+    return ": ".join(str(told[part]) for part in ("reason", "message") if told.get(part))[:WAITING_LIMIT]
+
+
 def _end(terminated: JsonObject) -> ContainerEnd:
+    started = moment(terminated.get("startedAt"))
     return ContainerEnd(
         exit_code=int(terminated.get("exitCode", 0)),
         signal=int(terminated.get("signal", 0)),
         reason=str(terminated.get("reason", "")),
-        started=moment(terminated.get("startedAt")),
+        # A container that could not be started at all "started" in 1970.
+        started=started if started is not None and started.year > 1970 else None,
         finished=moment(terminated.get("finishedAt")),
     )
 
@@ -213,15 +250,15 @@ class JobView:
     failing: bool
     """it has failed and waits for its last pods to end"""
     suspended: bool
-    grace_seconds: float
+    failed_indexes: str
+    """of an indexed Job, those that are not tried again: ``1,3-5``"""
 
     @classmethod
     def of(cls, value: JsonObject) -> JobView:
-        meta, spec, status = _meta(value), value.get("spec", {}), value.get("status", {})
+        meta, status = _meta(value), value.get("status", {})
         true: dict[str, JsonObject] = {c["type"]: c for c in status.get("conditions") or () if c["status"] == "True"}
         over = next((true[t] for t in ("Complete", "Failed") if t in true), {})
         telling = over or true.get("FailureTarget", {})
-        template = spec.get("template", {}).get("spec", {})
         return cls(
             namespace=meta["namespace"],
             name=meta["name"],
@@ -232,5 +269,12 @@ class JobView:
             ended=over.get("lastTransitionTime", ""),
             failing="FailureTarget" in true,
             suspended="Suspended" in true,
-            grace_seconds=float(template.get("terminationGracePeriodSeconds") or 30),
+            failed_indexes=status.get("failedIndexes") or "",
         )
+
+    def has_failed(self, index: str) -> bool:
+        """Whether that completion index is not tried again; never for an empty one."""
+        if not index:
+            return False
+        ranges = (part.partition("-") for part in self.failed_indexes.split(",") if part)
+        return any(int(first) <= int(index) <= int(last or first) for first, _, last in ranges)

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from trainpoint.api import reasons
+from trainpoint.errors import EXIT_REFUSED
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.retry import AttemptView, is_charged, ledger
 from trainpoint_operator.decisions.endings import Ending
-from trainpoint_operator.views import CheckpointView
+from trainpoint_operator.views import CheckpointView, PodView, moment
 
 KEPT: Final = 10
 MESSAGE_LIMIT: Final = 500
@@ -26,6 +28,7 @@ class Account:
     active: bool
     """the newest one goes on"""
     charged: int
+    """failures since the last progress, as far as the list goes back"""
     free: int
     start_failures: int
 
@@ -50,6 +53,7 @@ def account(
     entries = [dict(entry) for entry in known]
     if claim and not any(entry.get("nonce") == claim["nonce"] for entry in entries):
         entries.append({"attempt": claim["attempt"]})
+    entries = entries[-KEPT:]
     ended = []
     for entry in entries:
         if claim and entry["attempt"] == claim["attempt"]:
@@ -57,23 +61,44 @@ def account(
         _note_progress(entry, reached.get(int(entry["attempt"])))
         if "result" not in entry and (end := ending_of(entry)) is not None:
             entry.update(_ended(end))
-            lost = _lost(entry, claim)
-            if lost is not None:
-                entry["lostSteps"] = lost
+            _note_loss(entry, claim)
             ended.append(entry)
-    entries = entries[-KEPT:]
-    history = tuple(_view(entry, reached) for entry in entries if "result" in entry)
-    for number, entry in enumerate(e for e in entries if "result" in e):
-        entry["charged"] = is_charged(history[: number + 1])
-    charged = ledger(history).charged
+    over = [entry for entry in entries if "result" in entry]
+    history = [*_before(entries, reached), *(_view(entry, reached) for entry in over)]
+    for number, entry in enumerate(over, start=len(history) - len(over) + 1):
+        entry["charged"] = is_charged(history[:number])
     return Account(
         attempts=tuple(entries),
         ended=tuple(ended),
         active=bool(entries) and "result" not in entries[-1],
-        charged=charged,
-        free=sum(not entry["charged"] and entry["result"] != "Completed" for entry in entries if "result" in entry),
+        charged=ledger(history).charged,
+        free=sum(not entry["charged"] and entry["result"] != "Completed" for entry in over),
         start_failures=start_failures,
     )
+
+
+def start_failures(pods: Iterable[PodView], known: Sequence[JsonObject], claim: JsonObject) -> int:
+    """Pods that failed after the newest attempt's and never claimed.
+
+    Args:
+        pods: those that may claim this run (``run_state.pods_of_task``), not the other ranks or indexes of its Job.
+    """
+    claimed = {str(entry.get("podUID", "")) for entry in known} | {str(claim.get("holder", {}).get("uid", ""))}
+    begun = str(claim.get("time", ""))
+    return sum(
+        pod.phase == "Failed"
+        and not pod.disruption
+        and pod.deletion is None
+        and pod.uid not in claimed
+        and _ended_after(pod, begun)
+        for pod in pods
+    )
+
+
+def _ended_after(pod: PodView, time: str) -> bool:
+    since = moment(time)
+    ends = [end.finished for end in pod.ends if end.finished is not None]
+    return since is None or not ends or max(ends) >= since
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +137,18 @@ def _begun(claim: JsonObject) -> JsonObject:
 
 
 def _note_progress(entry: JsonObject, reached: Reached | None) -> None:
-    if reached is not None and reached.step is not None:
-        entry["toStep"] = max(reached.step, entry.get("toStep", 0))
+    """What it committed, which may become known after its end; never less than was known."""
+    if reached is None or reached.step is None:
+        return
+    before = _saved(entry)
+    entry["toStep"] = max(reached.step, entry.get("toStep", 0))
+    if "lostSteps" in entry:
+        entry["lostSteps"] = max(0, entry["lostSteps"] - max(0, _saved(entry) - before))
+
+
+def _saved(entry: JsonObject) -> int:
+    """The step that its work is saved up to."""
+    return int(entry.get("toStep", entry.get("fromStep")) or 0)
 
 
 def _ended(end: Ending) -> JsonObject:
@@ -128,24 +163,33 @@ def _ended(end: Ending) -> JsonObject:
     return found
 
 
-def _lost(entry: JsonObject, claim: JsonObject) -> int | None:
-    """Steps that no checkpoint holds; None where the attempt did not say how far it was."""
-    if entry.get("nonce") != claim.get("nonce"):
-        return None
-    last = claim.get("end", {}).get("lastStep")
-    saved = int(entry.get("toStep") or entry.get("fromStep") or 0)
-    return None if last is None else max(0, int(last) - saved)
+def _note_loss(entry: JsonObject, claim: JsonObject) -> None:
+    """Steps that no checkpoint holds; nothing where the attempt did not say how far it was."""
+    last = claim.get("end", {}).get("lastStep") if entry.get("nonce") == claim.get("nonce") else None
+    if last is not None:
+        entry["lostSteps"] = max(0, int(last) - _saved(entry))
+
+
+def _before(entries: Sequence[JsonObject], reached: Mapping[int, Reached]) -> list[AttemptView]:
+    """What is left of the attempts before those that are listed: the highest step that they committed."""
+    first = min((int(entry["attempt"]) for entry in entries), default=0)
+    steps = [one.step for attempt, one in reached.items() if attempt < first and one.step is not None]
+    return [AttemptView(number=first - 1, exit_code=0, to_step=max(steps), commits=1)] if steps else []
 
 
 def _view(entry: JsonObject, reached: Mapping[int, Reached]) -> AttemptView:
     mine = reached.get(int(entry["attempt"]), Reached(None, 0))
     to_step = entry.get("toStep")
+    result = entry["result"]
+    code = {"Completed": 0, "Refused": EXIT_REFUSED}.get(result, 1)
+    # Progress is not taken back when its checkpoints are deleted; where steps are not given, nothing else tells of it.
+    once = result == "Failed" and entry.get("charged") is False and entry["reason"] != reasons.SUPERSEDED
     return AttemptView(
         number=int(entry["attempt"]),
-        exit_code=int(entry.get("exitCode", 0 if entry["result"] == "Completed" else 1)),
-        disrupted=entry["result"] in ("Disrupted", "Unknown"),
+        exit_code=int(entry.get("exitCode", code)),
+        disrupted=result in ("Disrupted", "Unknown"),
         loaded=str(entry.get("loaded", "")),
         from_step=entry.get("fromStep"),
         to_step=to_step,
-        commits=max(mine.commits, int(to_step is not None)),
+        commits=max(mine.commits, int(to_step is not None or once)),
     )

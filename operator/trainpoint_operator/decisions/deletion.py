@@ -15,6 +15,8 @@ from typing import Final
 from trainpoint.api import reasons
 
 SETTLING: Final = timedelta(seconds=2)
+CUT: Final = timedelta(seconds=1)
+"""Times in a status are cut to seconds: what was seen at 15.9 is said to have been seen at 15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ def no_store(i: DeletionInput) -> Verdict | None:
 def just_seen(i: DeletionInput) -> Verdict | None:
     if i.seen is None:
         return Wait(SETTLING.total_seconds())
-    left = (i.seen + SETTLING - i.now).total_seconds()
+    left = (i.seen + CUT + SETTLING - i.now).total_seconds()
     return Wait(left) if left > 0 else None
 
 

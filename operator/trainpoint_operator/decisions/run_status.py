@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
 
+from trainpoint.api import reasons
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.load import LoadPolicy
 from trainpoint.policies.resume import Candidate, Forecast, forecast
-from trainpoint_operator.views import CheckpointView
+from trainpoint_operator.views import CheckpointView, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +40,31 @@ def chosen(
     bad_above = [
         c
         for c in newest_first
-        if c.state in ("Corrupt", "Superseded", "Quarantined") and (not eligible or c.ref.id > eligible[0].ref.id)
+        if c.latest
+        and c.state in ("Corrupt", "Superseded", "Quarantined")
+        and (not eligible or c.ref.id > eligible[0].ref.id)
     ]
     loaded = claim.get("loaded", {})
-    first = Candidate(loaded["checkpoint"], loaded.get("step"), True) if loaded.get("checkpoint") else None
-    times = [str(c.commit["time"]) for c in good]
+    first = (
+        Candidate(loaded["checkpoint"], loaded.get("step"), True) if loaded.get("reason") in _OF_ANOTHER_RUN else None
+    )
+    saved = [c for c in newest_first if c.commit]
     return Chosen(
         latest=_pointer(eligible[0]) if eligible else None,
         best=_best(good, metric, highest) if metric else None,
-        last_save=max(times, default=None),
+        last_save=max((str(c.commit["time"]) for c in saved), key=_moment, default=None),
         resume=forecast(
             _policy(loaded, default),
             [Candidate(c.name, c.step, c.state == "Verified") for c in eligible[:1]],
             first=first,
+            decided=bool(loaded),
             newer_bad=len(bad_above),
         ),
     )
+
+
+_OF_ANOTHER_RUN: Final = (reasons.NEWEST_OF_EARLIER_RUN, reasons.SAME_AS_FIRST_ATTEMPT)
+"""Why an eager attempt started from a checkpoint that is not its own run's."""
 
 
 def _policy(loaded: JsonObject, default: LoadPolicy | None) -> LoadPolicy:
@@ -64,6 +76,10 @@ def _policy(loaded: JsonObject, default: LoadPolicy | None) -> LoadPolicy:
         case "Fresh":
             return "fresh"
     return default or "fresh"
+
+
+def _moment(time: str) -> datetime:
+    return moment(time) or datetime.min.replace(tzinfo=UTC)
 
 
 def _pointer(one: CheckpointView) -> JsonObject:

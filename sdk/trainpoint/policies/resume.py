@@ -33,12 +33,16 @@ class Forecast:
     message: str
 
 
-def forecast(policy: LoadPolicy, own: Sequence[Candidate], *, first: Candidate | None, newer_bad: int = 0) -> Forecast:
+def forecast(
+    policy: LoadPolicy, own: Sequence[Candidate], *, first: Candidate | None, decided: bool = True, newer_bad: int = 0
+) -> Forecast:
     """Which checkpoint the next attempt would load.
 
     Args:
         own: newest first.
         first: what attempt 0 started from, where that was a checkpoint; eager repeats it while there is no own one.
+        decided: whether an attempt of the run has started from something, or from nothing; until then eager looks at
+            earlier runs.
         newer_bad: how many newer checkpoints of the task are passed over, since they are corrupt or came too late.
     """
     if policy == "none":
@@ -51,5 +55,8 @@ def forecast(policy: LoadPolicy, own: Sequence[Candidate], *, first: Candidate |
     if policy == "eager" and first is not None:
         message = "nothing of its own is saved yet, so it repeats what attempt 0 loaded"
         return Forecast(first.name, first.step, reasons.SAME_AS_FIRST_ATTEMPT, message)
+    if policy == "eager" and not decided:
+        message = "the newest checkpoint of an earlier run of the same owner, if there is one when it starts"
+        return Forecast("", None, reasons.NEWEST_OF_EARLIER_RUN, message)
     passed = f" ({newer_bad} passed over)" if newer_bad else ""
     return Forecast("", None, reasons.NOTHING_FOUND, f"nothing to load: this task has no good checkpoint{passed}")
