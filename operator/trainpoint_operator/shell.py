@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ def settings() -> kopf.OperatorSettings:
 
 async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) -> None:
     """Until ``stop`` is set, or a signal comes."""
+    # kopf names itself after the system's user, and an image's numeric user has no name.
+    os.environ.setdefault("LOGNAME", "trainpoint")
     await kopf.operator(
         registry=registry(enqueue),
         settings=settings(),
