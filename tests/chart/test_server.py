@@ -11,7 +11,7 @@ import yaml
 
 from tests.chart.conftest import HOME, Installed
 from tests.support.charts import Case, cases
-from tests.support.helm import HelmError, one
+from tests.support.helm import CHARTS, HelmError, one
 from tests.support.kubeapi import Api
 
 RIGHTS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -145,7 +145,14 @@ def test_each_install_names_the_next_command(installed: Installed) -> None:
 
 def test_an_operator_elsewhere_is_named_in_the_next_command(installed: Installed) -> None:
     said = installed.helm.run(
-        "install", "ops", "charts/trainpoint", "--dry-run=client", "-n", "platform", "--set", "crds.install=false"
+        "install",
+        "ops",
+        str(CHARTS / "trainpoint"),
+        "--dry-run=client",
+        "-n",
+        "platform",
+        "--set",
+        "crds.install=false",
     )
     assert "--set operator.namespace=platform --set operator.serviceAccount=ops-trainpoint" in said
 
