@@ -227,9 +227,7 @@ def release(request: pytest.FixtureRequest, cluster: Cluster, operator_image: st
 @pytest.fixture
 def operator(release: Operator, namespace: Namespace) -> Operator:
     """The operator, installed by Helm and ready. While a namespace is held: no test has the API server away."""
-    with open(_lock_file().with_suffix(".install"), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        release.ensure()
+    release.ensure()
     return release
 
 

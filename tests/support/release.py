@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tests.support.cluster import Cluster, ClusterError, Namespace, Object
@@ -19,6 +22,11 @@ SYSTEM: Final = "trainpoint-system"
 RELEASE: Final = "trainpoint"
 LEASE_SECONDS: Final = 4
 """Short, so that a takeover does not take the test's time."""
+_REST: Final[dict[str, Any]] = {
+    "leaseSeconds": LEASE_SECONDS,
+    "log": {"level": "debug"},
+    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+}
 
 
 def helm(*words: str, values: Mapping[str, Any] | None = None, seconds: float = 180) -> str:
@@ -35,6 +43,39 @@ def helm(*words: str, values: Mapping[str, Any] | None = None, seconds: float = 
     return done.stdout
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Helm changes a release for one caller at a time; the test's processes share it."""
+    with open(Path(tempfile.gettempdir(), "trainpoint-release.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install_kinds(cluster: Cluster) -> None:
+    """The chart as it is in this checkout; the operator in it goes on if it is there, else none runs."""
+    with one_at_a_time():
+        image, replicas, _ = _installed(cluster)
+        repository, _, tag = (image or "trainpoint/operator:none").rpartition(":")
+        _install({"image": {"repository": repository, "tag": tag, "pullPolicy": "Never"}, "replicas": replicas} | _REST)
+
+
+def _installed(cluster: Cluster) -> tuple[str, int, int]:
+    """Image, replicas wanted, replicas ready; of none: an empty image."""
+    found = cluster.try_kubectl("get", "deployment", RELEASE, f"--namespace={SYSTEM}", "--output=json")
+    if found.returncode != 0:
+        return "", 0, 0
+    value = json.loads(found.stdout)
+    image = str(value["spec"]["template"]["spec"]["containers"][0]["image"])
+    return image, int(value["spec"]["replicas"]), int(value["status"].get("readyReplicas", 0))
+
+
+def _install(values: Mapping[str, Any]) -> str:
+    return helm(
+        "upgrade", "--install", RELEASE, str(CHARTS / "trainpoint"), f"--namespace={SYSTEM}", "--create-namespace",
+        "--wait", "--timeout=120s", values=values,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Operator:
     """``charts/trainpoint`` in the cluster, for all namespaces."""
@@ -48,28 +89,18 @@ class Operator:
 
     def values(self) -> dict[str, Any]:
         repository, _, tag = self.image.rpartition(":")
-        return {
-            "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
-            "leaseSeconds": LEASE_SECONDS,
-            "log": {"level": "debug"},
-            "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        }
+        return {"image": {"repository": repository, "tag": tag, "pullPolicy": "Never"}, "replicas": 1} | _REST
 
     def install(self, **values: Any) -> str:
         """Install or upgrade, and wait until it is ready. What Helm printed."""
-        return helm(
-            "upgrade", "--install", RELEASE, str(CHARTS / "trainpoint"), f"--namespace={SYSTEM}", "--create-namespace",
-            "--wait", "--timeout=120s", "--take-ownership", values={**self.values(), **values},
-        )  # fmt: skip
+        with one_at_a_time():
+            return _install({**self.values(), **values})
 
     def ensure(self) -> None:
-        """Installed with this image, unless it is."""
-        found = self.cluster.try_kubectl(
-            "get", "deployment", RELEASE, f"--namespace={SYSTEM}",
-            "--output=jsonpath={.spec.template.spec.containers[0].image} {.spec.replicas} {.status.readyReplicas}",
-        )  # fmt: skip
-        if found.stdout != f"{self.image} 1 1":
-            self.install()
+        """Installed with this image and working, unless it is."""
+        with one_at_a_time():
+            if _installed(self.cluster) != (self.image, 1, 1):
+                _install(self.values())
 
     def uninstall(self) -> str:
         return helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")

@@ -9,9 +9,10 @@ from functools import cache
 from typing import Any
 
 from tests.support.cluster import Cluster, Namespace, Object
-from tests.support.installed import CRDS, POLICIES, ROLES
+from tests.support.installed import CRDS
 from tests.support.place import Place
 from tests.support.pods import PROGRAMS, job, pod
+from tests.support.release import install_kinds
 from trainpoint.contract import WRITER_SECRET
 
 ACCOUNT = "trainer"
@@ -19,12 +20,11 @@ ACCOUNT = "trainer"
 
 @cache
 def install(cluster: Cluster) -> None:
-    """The four kinds, the admission policies, the roles; once a process. Safe to repeat.
+    """The four kinds, the admission policies, the roles, by their chart; once a process. Safe to repeat.
 
     Call it while a namespace of the test's own is held: only then no other test has the API server away.
     """
-    for path in (*CRDS, *ROLES, *POLICIES):
-        cluster.apply(path.read_text(encoding="utf-8"))
+    install_kinds(cluster)
     cluster.kubectl("wait", "--for=condition=Established", *(f"--filename={path}" for path in CRDS), "--timeout=60s")
 
 
