@@ -87,7 +87,7 @@ async def understood(what: str, response: aiohttp.ClientResponse) -> TrainpointE
     wait = response.headers.get("Retry-After", "")
     if status in (429, 503) and wait.isdecimal():
         return ThrottledError(
-            f"cannot {what}: {status} {said}", remedy="the API server is overloaded", seconds=min(float(wait), 300.0)
+            f"cannot {what}: {status} {said}", remedy="it asks to come again later", seconds=min(float(wait), 300.0)
         )
     return ClusterUnreachableError(f"cannot {what}: {status} {said}", remedy="look at the API server")
 
