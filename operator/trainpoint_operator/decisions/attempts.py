@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainpoint.api import reasons
-from trainpoint.errors import EXIT_REFUSED
+from trainpoint.errors import EXIT_PREEMPTED, EXIT_REFUSED
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.retry import AttemptView, is_charged, ledger
 from trainpoint_operator.decisions.endings import Ending
@@ -181,12 +181,14 @@ def _view(entry: JsonObject, reached: Mapping[int, Reached]) -> AttemptView:
     mine = reached.get(int(entry["attempt"]), Reached(None, 0))
     to_step = entry.get("toStep")
     result = entry["result"]
-    code = {"Completed": 0, "Refused": EXIT_REFUSED}.get(result, 1)
+    code = int(entry.get("exitCode", {"Completed": 0, "Refused": EXIT_REFUSED}.get(result, 1)))
+    if result == "Failed" and code == EXIT_PREEMPTED:
+        code = 1  # SIGTERM, but not from outside: of its own deadline
     # Progress is not taken back when its checkpoints are deleted; where steps are not given, nothing else tells of it.
     once = result == "Failed" and entry.get("charged") is False and entry["reason"] != reasons.SUPERSEDED
     return AttemptView(
         number=int(entry["attempt"]),
-        exit_code=int(entry.get("exitCode", code)),
+        exit_code=code,
         disrupted=result in ("Disrupted", "Unknown"),
         loaded=str(entry.get("loaded", "")),
         from_step=entry.get("fromStep"),

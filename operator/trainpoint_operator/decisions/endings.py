@@ -21,6 +21,8 @@ from trainpoint_operator.views import ContainerEnd, PodView, moment
 Result = Literal["Completed", "Failed", "Disrupted", "Refused", "Unknown"]
 SLACK: Final = timedelta(seconds=1)
 """Container times are cut to seconds: what ended at 15.9 is said to have ended at 15."""
+STARTUP: Final = timedelta(seconds=0.2)
+"""No process claims sooner after the start of its container: it has an interpreter to start and libraries to load."""
 SKEW: Final = timedelta(seconds=10)
 """How far the clocks of a node and of the API server may be apart."""
 LEAVING: Final = timedelta(seconds=10)
@@ -128,11 +130,10 @@ def _end_of_process(attempt: Attempt, pod: PodView) -> ContainerEnd | None:
         return None
     mine = _may_be_of(attempt.started, pod)
     if attempt.followed is not None:
-        mine = [end for end in mine if end.finished is not None and end.finished <= attempt.followed]
         theirs = _may_be_of(attempt.followed, pod)
-        if theirs and (pod.running_since is None or pod.running_since > attempt.followed):
+        if theirs and (pod.running_since is None or pod.running_since + STARTUP > attempt.followed):
             mine = [end for end in mine if end != theirs[-1]]
-    elif pod.running_since is not None and pod.running_since <= attempt.started:
+    elif pod.running_since is not None and pod.running_since + STARTUP <= attempt.started:
         return None
     return mine[-1] if mine else None
 
@@ -142,7 +143,9 @@ def _may_be_of(claimed: datetime, pod: PodView) -> list[ContainerEnd]:
     found = [
         (end.started, end.finished, end)
         for end in pod.ends
-        if end.started is not None and end.finished is not None and end.started <= claimed <= end.finished + SLACK
+        if end.started is not None
+        and end.finished is not None
+        and end.started + STARTUP <= claimed <= end.finished + SLACK
     ]
     return [end for *_, end in sorted(found, key=lambda one: one[:2])]
 
@@ -155,7 +158,7 @@ def _still_runs(attempt: Attempt, pod: PodView) -> bool:
         return True
     later = [end.started for end in pod.ends if end.started is not None]
     later += [pod.running_since] if pod.running_since is not None else []
-    return not any(begun > attempt.started for begun in later)
+    return not any(begun + STARTUP > attempt.started for begun in later)
 
 
 def _from_outside(pod: PodView, end: ContainerEnd | None = None) -> tuple[str, str] | None:
