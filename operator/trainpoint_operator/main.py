@@ -114,11 +114,12 @@ async def operate(options: Options, environ: Mapping[str, str]) -> None:
             chance=chance,
         )
         Routes(kept, sights, audits, queue.add)
+        kept.checkpoints.listeners.append(metrics.checkpoint_changed)
         informers = _informers(kube, kept, options, clock, chance)
         metrics.read(
             depth=queue.depth,
             leads=elector.leads,
-            informers=lambda: {i.name: (len(i.cache.all()), i.silence()) for i in informers},
+            informers=lambda: {i.name: (len(i.cache), i.silence()) for i in informers},
         )
         health = Health(clock=clock, informers=informers, leads=elector.leads, leader=elector.leader, metrics=metrics)
         reconcilers: dict[str, Reconcile] = {

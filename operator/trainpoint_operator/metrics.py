@@ -5,6 +5,7 @@ Labels that people's names go into are bounded, so that no workload can grow the
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
@@ -15,9 +16,12 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from trainpoint_operator.engine.resources import Key, Resource
+from trainpoint_operator.views import CheckpointView, moment
 
 PAIRS: Final = 1000
 """Workflows, and stores, that have series of their own: those that were set last."""
+UNSEEN: Final = "Saving"
+"""The state of a checkpoint that nobody has looked at yet."""
 _RECONCILE_BUCKETS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _WAIT_BUCKETS: Final = (0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
@@ -62,7 +66,7 @@ class Metrics:
         self._checkpoints = Gauge(
             "trainpoint_checkpoints", "Checkpoint objects", ["namespace", "state"], registry=registry
         )
-        self._states: dict[str, set[str]] = {}
+        self._counts: Counts[tuple[str, str]] = Counts()
         self._stored = _Bounded(
             Gauge(
                 "trainpoint_stored_bytes", "Bytes of a store's checkpoints", ["namespace", "store"], registry=registry
@@ -108,16 +112,23 @@ class Metrics:
 
     # --- the reconcilers' ---------------------------------------------------------------------------------------------
 
-    def checkpoints(self, namespace: str, states: Mapping[str, int]) -> None:
-        """Checkpoint objects of a namespace by ``status.state``; states that are not named have none."""
-        before = self._states.get(namespace, set())
-        for state in before - set(states):
+    def checkpoint_changed(self, old: CheckpointView | None, new: CheckpointView | None) -> None:
+        """A listener of the cache of Checkpoints: counts them by state, and notes when a workflow last saved."""
+        if old is not None:
+            self._count(old.namespace, old.state or UNSEEN, -1)
+        if new is not None:
+            self._count(new.namespace, new.state or UNSEEN, 1)
+            time = moment(new.commit.get("time"))
+            if time is not None and (old is None or not old.commit):
+                self._commit.set((new.namespace, new.ref.task.workflow), time.timestamp(), at_least=True)
+
+    def _count(self, namespace: str, state: str, more: int) -> None:
+        self._counts[namespace, state] += more
+        if self._counts[namespace, state] > 0:
+            self._checkpoints.labels(namespace, state).set(self._counts[namespace, state])
+        else:
+            del self._counts[namespace, state]
             self._checkpoints.remove(namespace, state)
-        for state, count in states.items():
-            self._checkpoints.labels(namespace, state).set(count)
-        self._states[namespace] = set(states)
-        if not states:
-            del self._states[namespace]
 
     def stored(self, namespace: str, store: str, size: int) -> None:
         """Bytes of the checkpoints of a store."""
@@ -134,10 +145,6 @@ class Metrics:
     def found_corrupt(self) -> None:
         """A checkpoint failed its verification."""
         self._corrupt.inc()
-
-    def committed(self, namespace: str, workflow: str, timestamp: float) -> None:
-        """A checkpoint was committed at that Unix time; older times than the last known are ignored."""
-        self._commit.set((namespace, workflow), timestamp, at_least=True)
 
     def attempt_ended(self, result: str) -> None:
         """An attempt ended; ``result`` is one of the few words of ``status.attempts[].result``."""

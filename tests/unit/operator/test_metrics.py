@@ -6,10 +6,14 @@ import re
 
 import pytest
 
+from tests.support.objects import checkpoint
 from tests.support.repository import ROOT
+from trainpoint.format.digest import JsonObject
+from trainpoint.format.layout import TaskPath
 from trainpoint_operator import metrics as module
 from trainpoint_operator.engine.resources import PODS, Key
 from trainpoint_operator.metrics import Metrics
+from trainpoint_operator.views import CheckpointView
 
 PAGE = ROOT / "docs" / "reference" / "metrics.md"
 KEY = Key("Checkpoint", "team", "a")
@@ -42,16 +46,35 @@ def test_the_engine_is_measured(metrics: Metrics) -> None:
     assert value(metrics, "trainpoint_informer_silence_seconds", resource="pods") == 4.5
 
 
-def test_states_that_no_checkpoint_has_any_more_are_not_shown(metrics: Metrics) -> None:
-    metrics.checkpoints("team", {"Saving": 1, "Verified": 5})
-    metrics.checkpoints("other", {"Verified": 1})
-    metrics.checkpoints("team", {"Verified": 6})
-    assert value(metrics, "trainpoint_checkpoints", namespace="team", state="Verified") == 6
-    assert value(metrics, "trainpoint_checkpoints", namespace="team", state="Saving") is None
-    metrics.checkpoints("team", {})
-    metrics.checkpoints("nobody", {})
-    assert value(metrics, "trainpoint_checkpoints", namespace="team", state="Verified") is None
-    assert value(metrics, "trainpoint_checkpoints", namespace="other", state="Verified") == 1
+def saved(name: str, state: str, *, workflow: str = "llm", time: str = "", namespace: str = "team") -> CheckpointView:
+    status: JsonObject = {"state": state} if state else {}
+    if time:
+        status["commit"] = {"time": time}
+    task = TaskPath(workflow, "run", "main")
+    body = checkpoint(task, None)
+    metadata = {
+        "namespace": namespace,
+        "uid": name,
+        "resourceVersion": "1",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return CheckpointView.of({**body, "metadata": {**body["metadata"], **metadata}, "status": status})
+
+
+def test_checkpoints_are_counted_by_their_state_as_it_changes(metrics: Metrics) -> None:
+    def count(state: str, namespace: str = "team") -> float | None:
+        return value(metrics, "trainpoint_checkpoints", namespace=namespace, state=state)
+
+    a, b, other = saved("a", ""), saved("b", "Saving"), saved("c", "Verified", namespace="other")
+    for new in (a, b, other):
+        metrics.checkpoint_changed(None, new)
+    assert (count("Saving"), count("Verified"), count("Verified", "other")) == (2, None, 1)
+    verified = saved("a", "Verified")
+    metrics.checkpoint_changed(a, verified)
+    metrics.checkpoint_changed(b, None)
+    assert (count("Saving"), count("Verified"), count("Verified", "other")) == (None, 1, 1)
+    metrics.checkpoint_changed(verified, None)
+    assert (count("Saving"), count("Verified"), count("Verified", "other")) == (None, None, 1)
 
 
 def test_what_the_reconcilers_count(metrics: Metrics) -> None:
@@ -69,20 +92,26 @@ def test_what_the_reconcilers_count(metrics: Metrics) -> None:
     assert value(metrics, "trainpoint_stored_bytes", namespace="team", store="main") is None
 
 
-def test_the_last_commit_does_not_go_back(metrics: Metrics) -> None:
-    name = "trainpoint_last_commit_timestamp_seconds"
-    metrics.committed("team", "llm", 200.0)
-    metrics.committed("team", "llm", 100.0)
-    assert value(metrics, name, namespace="team", workflow="llm") == 200
-    metrics.committed("team", "llm", 300.0)
-    assert value(metrics, name, namespace="team", workflow="llm") == 300
+def test_the_last_commit_of_a_workflow_does_not_go_back(metrics: Metrics) -> None:
+    def last() -> float | None:
+        return value(metrics, "trainpoint_last_commit_timestamp_seconds", namespace="team", workflow="llm")
+
+    saving = saved("a", "Saving")
+    metrics.checkpoint_changed(None, saving)
+    assert last() is None
+    metrics.checkpoint_changed(saving, saved("a", "Saving", time="1970-01-01T00:03:20Z"))
+    assert last() == 200
+    metrics.checkpoint_changed(None, saved("b", "Verified", time="1970-01-01T00:01:40Z"))  # listed after a start
+    assert last() == 200
+    metrics.checkpoint_changed(None, saved("c", "Verified", time="1970-01-01T00:05:00Z"))
+    assert last() == 300
 
 
 def test_series_with_peoples_names_are_bounded(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAIRS", 3)
     for number in range(5):
-        metrics.committed("team", f"workflow-{number}", float(number))
-        metrics.committed("team", "workflow-0", 50.0)
+        for workflow in (f"workflow-{number}", "workflow-0"):
+            metrics.checkpoint_changed(None, saved("a", "", workflow=workflow, time="1970-01-01T00:03:20Z"))
     found = re.findall(r'last_commit_timestamp_seconds\{.*workflow="([^"]+)"', metrics.text().decode())
     assert sorted(found) == ["workflow-0", "workflow-3", "workflow-4"]
 
@@ -92,9 +121,8 @@ def test_the_page_has_every_metric_with_its_labels_and_no_other(metrics: Metrics
     metrics.taken(KEY, 2.0)
     metrics.retried(KEY)
     metrics.requested("list", PODS, "200")
-    metrics.checkpoints("team", {"Saving": 1})
+    metrics.checkpoint_changed(None, saved("a", "", time="1970-01-01T00:03:20Z"))
     metrics.stored("team", "main", 5000)
-    metrics.committed("team", "llm", 200.0)
     metrics.attempt_ended("Failed")
     text = PAGE.read_text(encoding="utf-8")
     rows = re.findall(r"^\| `((?:trainpoint|process)_\w+)` \| (\w+) \|([^|]*)\|", text, re.MULTILINE)
