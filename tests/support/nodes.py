@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from tools.kind.places import ToolError
+from tools.kind.processes import Process, kill, processes
+
 _MANIFEST: Final = "/etc/kubernetes/manifests/kube-apiserver.yaml"
 _SET_ASIDE: Final = "/etc/kubernetes/kube-apiserver.yaml"
 _AUDIT_LOG: Final = "/var/log/kubernetes/audit.log"
@@ -40,14 +43,6 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """A process as its node sees it."""
-
-    pid: int
-    command: str
-
-
-@dataclass(frozen=True, slots=True)
 class Nodes:
     """Containers of a Docker engine, each a node."""
 
@@ -67,26 +62,17 @@ class Nodes:
 
     def processes(self, pod: Mapping[str, Any], container: str | None = None) -> Sequence[Process]:
         """Those of a running container, its first process first. ``pod``: the object, fresh."""
-        statuses = pod["status"].get("containerStatuses", [])
-        status = next((s for s in statuses if container in (None, s["name"]) and "running" in s["state"]), None)
-        if status is None:
-            raise NodeError(f"pod {pod['metadata']['name']}: no container {container or ''} runs: {statuses}")
-        identifier = status["containerID"].removeprefix("containerd://")
-        node = pod["spec"]["nodeName"]
-        listed = self.exec(node, "ctr", "--namespace", "k8s.io", "tasks", "ps", identifier)
-        pids = [line.split()[0] for line in listed.splitlines()[1:]]
-        script = 'for p; do printf "%s " "$p"; tr "\\0" " " < /proc/$p/cmdline; echo; done'
-        lines = self.exec(node, "sh", "-c", script, "sh", *sorted(pids, key=int)).splitlines()
-        return [Process(int(pid), command.strip()) for pid, _, command in (line.partition(" ") for line in lines)]
+        try:
+            return processes(self.exec, pod, container)
+        except ToolError as error:
+            raise NodeError(str(error)) from None
 
     def kill(self, pod: Mapping[str, Any], *, matching: str = "", container: str | None = None, signal: int = 9) -> int:
         """Signal a process of the pod from its node: the first whose command line holds ``matching``. Its pid there."""
-        found = self.processes(pod, container)
-        process = next((p for p in found if matching in p.command), None)
-        if process is None:
-            raise NodeError(f"pod {pod['metadata']['name']}: no process matches {matching!r}: {found}")
-        self.exec(pod["spec"]["nodeName"], "kill", f"-{signal}", str(process.pid))
-        return process.pid
+        try:
+            return kill(self.exec, pod, matching=matching, container=container, signal=signal).pid
+        except ToolError as error:
+            raise NodeError(str(error)) from None
 
     # --- the API server -----------------------------------------------------------------------------------------------
 

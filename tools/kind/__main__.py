@@ -1,4 +1,5 @@
-"""The test cluster: `tools/kind/up`, `tools/kind/in CMD…`, `tools/kind/down`; `tools/kind/prepare` makes what it needs.
+"""The test cluster: `tools/kind/up`, `tools/kind/in CMD…`, `tools/kind/down`; `tools/kind/prepare` makes what it needs;
+`tools/kind/images` puts the project's images on its nodes.
 
 What is made is made once and lies in a cache folder: TRAINPOINT_KIND_CACHE, by default trainpoint/kind in the user's
 cache folder. Nothing else stays on the machine when the cluster is down.
@@ -13,16 +14,19 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that it runs from anywhere
 
+from tools.images import BuildError
 from tools.kind.binaries import CLIENTS, SERVERS, build
 from tools.kind.cluster import cluster_down, cluster_up, recorded
 from tools.kind.debian import install_host_packages, write_tree
 from tools.kind.engine import Engine
 from tools.kind.hosts import Host, Kind, choose, environment, look, prefix
+from tools.kind.images import operator_image, s3_image, trainer_image
 from tools.kind.made import alone, key_of, made, remove, say
 from tools.kind.node_image import has_image, image_key, image_name, load_image, make_node_image, save_image
 from tools.kind.places import HERE, Places, ToolError, pins
 from tools.kind.python_image import base_image
 from tools.kind.wheels import all_wheels
+from tools.s3server import ServerError
 
 
 def prepare(places: Places) -> tuple[Host, str]:
@@ -78,14 +82,27 @@ def down(places: Places, *, only_of: str | None, purge: bool) -> None:
         remove(places.state)
 
 
-def inside(places: Places, command: list[str]) -> None:
-    """Become that command, where the cluster's addresses can be reached."""
+def there(places: Places) -> Kind:
+    """The engine of the cluster; ToolError where there is none."""
     record = recorded(places)
     if not record or not places.kubeconfig.exists():
         raise ToolError("there is no cluster; make one with `make kind-up`")
     kind = Kind(record["engine"])
     if kind is Kind.OWN and Engine(places).pid() is None:
         raise ToolError("the cluster has ended with its engine; make another with `make kind-up`")
+    return kind
+
+
+def images(places: Places) -> None:
+    """Build the project's images and put them on the nodes; prints their names as lines for a shell."""
+    host = Host(places, there(places))
+    for name, image in (("OPERATOR", operator_image), ("TRAINER", trainer_image), ("S3", s3_image)):
+        print(f"export {name}_IMAGE={image(host)}", flush=True)
+
+
+def inside(places: Places, command: list[str]) -> None:
+    """Become that command, where the cluster's addresses can be reached."""
+    kind = there(places)
     words = [*prefix(places, kind), *command]
     os.execvpe(words[0], words, environment(places, kind))
 
@@ -100,6 +117,7 @@ def main(arguments: list[str]) -> int:
     down_verb = verbs.add_parser("down", help="remove the cluster and the engine; the cache stays")
     down_verb.add_argument("--only-of", metavar="RUN", help="only if it was created with --made-by RUN")
     down_verb.add_argument("--purge", action="store_true", help="the engine's images too")
+    verbs.add_parser("images", help="build the project's images, put them on the nodes, print their names for a shell")
     in_verb = verbs.add_parser("in", help="run a command with KUBECONFIG, DOCKER_HOST, PATH and the cluster's network")
     in_verb.add_argument("command", nargs=argparse.REMAINDER)
     wanted = parser.parse_args(arguments)
@@ -107,6 +125,9 @@ def main(arguments: list[str]) -> int:
     try:
         if wanted.verb == "in":
             inside(places, wanted.command)
+        if wanted.verb == "images":
+            images(places)
+            return 0
         with alone(places):
             if wanted.verb == "programs":
                 build(places, CLIENTS)
@@ -117,7 +138,7 @@ def main(arguments: list[str]) -> int:
                 up(places, wanted.made_by)
             else:
                 down(places, only_of=wanted.only_of, purge=wanted.purge)
-    except ToolError as error:
+    except (ToolError, BuildError, ServerError) as error:
         print(f"kind: {error}", file=sys.stderr)
         return 1
     return 0

@@ -49,6 +49,7 @@ def made(places: Places, name: str, key: str, make: Callable[[Path], None]) -> P
         return result
     unfinished = places.cache / f"unfinished-{name}"
     remove(unfinished)
+    say(f"{name}: is being made, once")
     started = time.monotonic()
     make(unfinished)
     unfinished.rename(result)
