@@ -87,8 +87,7 @@ def start_failures(pods: Iterable[PodView], known: Sequence[JsonObject], claim: 
     begun = str(claim.get("time", ""))
     return sum(
         pod.phase == "Failed"
-        and not pod.disruption
-        and pod.deletion is None
+        and not (pod.disruption or pod.deletion or pod.reason)  # by its program, not from outside
         and pod.uid not in claimed
         and _ended_after(pod, begun)
         for pod in pods

@@ -32,7 +32,7 @@ def said(how: str, code: int | None = None, **more: Any) -> JsonObject:
     return claim(end=end(how, code, **more))
 
 
-OVER = {"phase": "Failed"}
+OVER: JsonObject = {"phase": "Failed"}
 PREEMPTED = said("Preempted", 143, time=40)
 LATER = claim(1, 60, pod="llm-9zz9z", uid="pod-1")
 """the next attempt, in another pod"""
@@ -363,7 +363,9 @@ def test_no_attempt_is_ever_given_the_end_of_another(
             continue
         number, (_, claimed, over, code, tells) = mine[-1]
         assert claimed is not None
-        word = {"end": end("Preempted" if code == 143 else "Failed", code, time=over)} if tells and over <= now else {}
+        word: JsonObject = (
+            {"end": end("Preempted" if code == 143 else "Failed", code, time=over)} if tells and over <= now else {}
+        )
         newest = claim(number, claimed, **word)
         listed.setdefault(number, entry(number, claimed))
         for attempt, item in listed.items():
