@@ -77,7 +77,7 @@ def progress_of(log: str) -> Progress | None:
     if begun is None:
         return None
     steps = STEP.findall(log)
-    step, loss = steps[-1] if steps else (begun[2], "?")
+    step, loss = steps[-1] if steps else (begun[2], "")
     notes = tuple(line for line in log.splitlines() if line.startswith("trainpoint "))
     return Progress(int(begun[1]), int(begun[2]), int(step), loss, notes)
 
@@ -112,36 +112,45 @@ class Training:
         progress = progress_of(log)
         if progress is None:
             return None
-        self.show.progress(progress.step, STEPS, f"loss {progress.loss}")
+        if progress.loss:
+            self.show.progress(progress.step, STEPS, f"loss {progress.loss}")
         return pod, progress
 
-    def until_killed(self) -> int:
-        """Kill its process from its node after a step; the newest step that was safe by then."""
+    def until_killed(self) -> tuple[Object, int]:
+        """Kill its process from its node after a step; its pod, and the newest step that was safe by then."""
 
-        def far_enough() -> tuple[Object, Progress, list[int]] | None:
+        def far_enough() -> tuple[Object, list[int]] | None:
             seen = self.look()
             if seen is None or seen[1].step < KILL_AFTER:
                 return None
             saved = self.saved()
-            return (*seen, saved) if saved else None
+            return (seen[0], saved) if saved else None
 
-        pod, progress, saved = self.client.until(
+        pod, saved = self.client.until(
             f"the job has reached step {KILL_AFTER}, with a checkpoint verified", far_enough, seconds=TRAIN_SECONDS
         )
-        node = pod["spec"]["nodeName"]
         process = kill(self.client.on_node, pod, matching="train.py")
         self.show.no_progress()
-        self.show.say(f"kill -9 {process.pid}, after step {progress.step}, on node {node}: {process.command}")
-        return saved[-1]
+        self.show.say(f"kill -9 {process.pid}, on node {pod['spec']['nodeName']}: {process.command}")
+        return pod, saved[-1]
 
-    def until_resumed(self) -> Progress:
-        """The next attempt, once it trains."""
+    def until_resumed(self, killed: Object) -> tuple[Progress, Progress]:
+        """How far the killed process had come, and the next attempt, once it trains."""
 
-        def resumed() -> Progress | None:
+        def resumed() -> tuple[Object, Progress] | None:
             seen = self.look()
-            return seen[1] if seen is not None and seen[1].attempt > 0 else None
+            return seen if seen is not None and seen[1].attempt > 0 else None
 
-        return self.client.until("another attempt has begun", resumed, seconds=READY_SECONDS)
+        pod, progress = self.client.until("another attempt has begun", resumed, seconds=READY_SECONDS)
+        name = killed["metadata"]["name"]
+        same = pod["metadata"]["name"] == name
+        log = self.client.kubectl("logs", name, f"--namespace={NAMESPACE}", f"--previous={str(same).lower()}")
+        before = progress_of(log)
+        if before is None:
+            raise DemoError(f"the killed process has left no log:\n{log}")
+        where = "the same pod, its container started again" if same else f"another pod, {pod['metadata']['name']}"
+        self.show.say(f"it had come to step {before.step}; now in {where}:")
+        return before, progress
 
     def until_told(self) -> Object:
         """The run, once it is over and its checkpoints are verified."""
@@ -192,12 +201,13 @@ def play(show: Display, client: Client) -> None:
         f"--set=image={images['trainer']}",
     )  # fmt: skip
     training = Training(client, show)
-    safe = training.until_killed()
-    resumed = training.until_resumed()
+    pod, safe = training.until_killed()
+    before, resumed = training.until_resumed(pod)
     for note in resumed.notes:
         show.say(note)
-    show.say(f"attempt {resumed.attempt} goes on at step {resumed.begun_at}")
-    if resumed.begun_at < safe:
+    lost = before.step - resumed.begun_at
+    show.say(f"attempt {resumed.attempt} goes on at step {resumed.begun_at}; steps of work lost: {lost}")
+    if not safe <= resumed.begun_at <= before.step:
         raise DemoError(f"it began at step {resumed.begun_at}, although step {safe} was safe: a bug of trainpoint")
     run = training.until_told()
     show.no_progress()
