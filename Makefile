@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit chart store faults api api-oldest cluster test demo bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit chart store faults api api-oldest cluster test demo demo-cluster bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -103,6 +103,9 @@ cluster: $(READY) ## rung: real pods on the test cluster, which it creates and r
 
 demo: $(READY) ## about two minutes: a training, killed several times, that ends as if nothing had happened
 	@$(BIN)/python tools/demo.py
+
+demo-cluster: $(READY) ## a job on Kubernetes that is killed with -9 and goes on; the first time ever it takes long
+	@$(BIN)/python tools/demo_cluster.py
 
 bench: $(READY) ## figures: import time, save and load of 1 GiB
 	@$(BIN)/python -m benchmarks
