@@ -201,7 +201,7 @@ def job_gone(i: RunInput) -> Verdict | None:
     if not i.job_name or i.job is not None:
         return None
     text = f"Job {i.job_name} is gone, so no further attempt comes; {i.how_it_ended}"
-    return Verdict("Failed", reasons.JOB_GONE, text)
+    return Verdict("Exhausted" if i.last.get("reason") in _SPENT else "Failed", reasons.JOB_GONE, text)
 
 
 def suspended(i: RunInput) -> Verdict | None:

@@ -1,0 +1,179 @@
+"""Latest, best, last save, and what the next attempt would load: what a run's checkpoints come to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.runs import checkpoint, claim, fine, loaded
+from tests.support.schemas import objections
+from trainpoint.format.digest import JsonObject
+from trainpoint.policies.load import LoadPolicy
+from trainpoint_operator.decisions.run_status import Chosen, best_text, chosen
+from trainpoint_operator.views import CheckpointView
+
+
+def choose(
+    *checkpoints: CheckpointView,
+    newest: JsonObject | None = None,
+    default: LoadPolicy | None = None,
+    metric: str = "",
+    highest: bool = False,
+) -> Chosen:
+    given = claim(loaded=loaded()) if newest is None else newest
+    found = chosen(checkpoints, given, default=default, metric=metric, highest=highest)
+    status: JsonObject = {"resume": {"reason": found.resume.reason, "message": found.resume.message}}
+    parts = {"latest": found.latest, "best": found.best, "lastSaveTime": found.last_save}
+    status |= {name: part for name, part in parts.items() if part is not None}
+    assert objections("checkpointruns", "status", status) == []
+    return found
+
+
+def name(attempt: int, sequence: int) -> str:
+    return checkpoint(attempt, sequence).name
+
+
+def test_latest_is_the_highest_of_attempt_and_sequence_never_the_last_by_the_clock() -> None:
+    found = choose(
+        checkpoint(1, 3, saved=100, step=30), checkpoint(0, 9, saved=900, step=90), checkpoint(1, 2, saved=500, step=20)
+    )
+    assert found.latest == {"checkpoint": name(1, 3), "step": 30}
+    assert found.last_save == fine(900)
+    assert (found.resume.checkpoint, found.resume.step, found.resume.reason) == (name(1, 3), 30, "Newest")
+    assert found.resume.message == "newest of this task, verified"
+
+
+NOT_CHOSEN: list[tuple[str, CheckpointView, str]] = [
+    ("damaged", checkpoint(0, 2, state="Corrupt"), "; 1 newer passed over"),
+    ("too late", checkpoint(0, 2, state="Superseded"), "; 1 newer passed over"),
+    ("not trusted", checkpoint(0, 2, state="Quarantined"), "; 1 newer passed over"),
+    ("under way", checkpoint(0, 2, state="Saving", saved=None), ""),
+    ("given up", checkpoint(0, 2, state="Failed", saved=None), ""),
+    ("to be deleted", checkpoint(0, 2, state="Deleting", deleted=90), ""),
+    ("to be deleted, and nobody looked yet", checkpoint(0, 2, deleted=90), ""),
+    ("saved not to be chosen", checkpoint(0, 2, latest=False), ""),
+    ("saved not to be chosen, and damaged", checkpoint(0, 2, latest=False, state="Corrupt"), ""),
+]
+
+
+@pytest.mark.parametrize(("newer", "told"), [c[1:] for c in NOT_CHOSEN], ids=[c[0] for c in NOT_CHOSEN])
+def test_a_newer_one_is_not_chosen_that_is(newer: CheckpointView, told: str) -> None:
+    found = choose(newer, checkpoint(0, 1, step=10))
+    assert found.latest == {"checkpoint": name(0, 1), "step": 10}
+    assert found.resume.message == f"newest of this task, verified{told}"
+
+
+def test_what_was_just_committed_counts_before_anybody_has_verified_it() -> None:
+    for state in ("", "Saving", "Committed"):
+        found = choose(checkpoint(0, 2, state=state, step=20), checkpoint(0, 1, step=10))
+        assert found.latest == {"checkpoint": name(0, 2), "step": 20}
+        assert found.resume.message == "newest of this task, not verified yet"
+
+
+def test_the_last_save_was_one_also_where_it_is_damaged() -> None:
+    assert choose(checkpoint(0, 2, state="Corrupt", saved=90), checkpoint(0, 1, saved=60)).last_save == fine(90)
+
+
+def test_nothing_is_there() -> None:
+    found = choose()
+    assert (found.latest, found.best, found.last_save) == (None, None, None)
+    assert (found.resume.reason, found.resume.message) == (
+        "NothingFound",
+        "nothing to load: this task has no good checkpoint",
+    )
+    assert choose(checkpoint(0, 1, state="Corrupt")).resume.message.endswith("(1 passed over)")
+
+
+# --- what the next attempt would load, by policy ----------------------------------------------------------------------
+
+REPEATED = loaded(policy="Eager", reason="NewestOfEarlierRun", checkpoint="llm-old-1", step=400)
+OWN = [checkpoint(0, 1, step=10)]
+POLICIES: list[tuple[str, Sequence[CheckpointView], JsonObject, LoadPolicy | None, tuple[str, str]]] = [
+    ("fresh", OWN, loaded(), None, (name(0, 1), "Newest")),
+    ("the program chooses", OWN, loaded(policy="None"), "fresh", ("", "ProgramChooses")),
+    ("eager goes on with its own", OWN, REPEATED, None, (name(0, 1), "Newest")),
+    ("eager repeats its first choice", [], REPEATED, None, ("llm-old-1", "SameAsFirstAttempt")),
+    (
+        "and again",
+        [],
+        {**REPEATED, "reason": "SameAsFirstAttempt"},
+        None,
+        ("llm-old-1", "SameAsFirstAttempt"),
+    ),
+    ("eager began from nothing", [], loaded(policy="Eager"), None, ("", "NothingFound")),
+    (
+        "eager had gone on with one of its own, which was deleted since",
+        [],
+        loaded(policy="Eager", reason="Newest", checkpoint=name(0, 1), step=10),
+        None,
+        ("", "NothingFound"),
+    ),
+    ("nobody has decided yet: by the policy", [], {}, "eager", ("", "NewestOfEarlierRun")),
+    ("nobody has decided yet, and there is no policy", [], {}, None, ("", "NothingFound")),
+]
+
+
+@pytest.mark.parametrize(
+    ("own", "decided", "default", "expected"), [c[1:] for c in POLICIES], ids=[c[0] for c in POLICIES]
+)
+def test_the_next_attempt_would_load(
+    own: Sequence[CheckpointView], decided: JsonObject, default: LoadPolicy | None, expected: tuple[str, str]
+) -> None:
+    newest = claim(loaded=decided) if decided else claim()
+    found = choose(*own, newest=newest, default=default).resume
+    assert (found.checkpoint, found.reason) == expected
+
+
+# --- best -------------------------------------------------------------------------------------------------------------
+
+
+def measured(*values: str, **more: Any) -> list[CheckpointView]:
+    return [
+        checkpoint(0, number, step=number * 10, metrics={"loss": value}, **more)
+        for number, value in enumerate(values, start=1)
+    ]
+
+
+def test_best_is_by_value_in_the_direction_of_the_policy() -> None:
+    saved = measured("0.04", "0.03125", "0.05")
+    found = choose(*saved, metric="loss")
+    assert found.best == {"checkpoint": name(0, 2), "step": 20, "metric": "loss", "value": "0.03125"}
+    assert best_text(found.best) == "0.03125 (20)"
+    found = choose(*saved, metric="loss", highest=True)
+    assert best_text(found.best) == "0.05 (30)"
+    assert choose(*saved).best is None, "no metric is named"
+    assert choose(*saved, metric="accuracy").best is None
+    assert best_text(None) == ""
+
+
+def test_ties_go_to_the_newer_and_what_is_no_number_is_never_best() -> None:
+    found = choose(*measured("0.03", "3e-2", "NaN", "-Infinity", "Infinity"), metric="loss")
+    assert found.best is not None
+    assert found.best["checkpoint"] == name(0, 2)
+    assert choose(*measured("NaN"), metric="loss").best is None
+
+
+def test_only_good_ones_are_best_also_those_that_are_never_latest() -> None:
+    found = choose(
+        checkpoint(0, 1, metrics={"loss": "0.01"}, state="Corrupt"),
+        checkpoint(0, 2, metrics={"loss": "0.02"}, latest=False),
+        checkpoint(0, 3, metrics={"loss": "0.03"}),
+        metric="loss",
+    )
+    assert found.best is not None
+    assert best_text(found.best) == "0.02"
+
+
+@given(st.lists(st.floats() | st.sampled_from([0.5, 0.25]), max_size=8), st.booleans())
+def test_no_good_checkpoint_is_better_than_the_best(values: list[float], highest: bool) -> None:
+    texts = {float("inf"): "Infinity", float("-inf"): "-Infinity"}
+    saved = measured(*(texts.get(v, "NaN" if v != v else repr(v)) for v in values))
+    found = choose(*saved, metric="loss", highest=highest)
+    finite = [v for v in values if v - v == 0]
+    assert (found.best is None) == (not finite)
+    if found.best is not None:
+        assert float(found.best["value"]) == (max(finite) if highest else min(finite))
