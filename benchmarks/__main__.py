@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import import_time, transfer
+from benchmarks import import_time, operator, transfer
 
 print("## Import\n", flush=True)
 import_time.main()
 print("\n## Transfer\n", flush=True)
 transfer.main()
+print("\n## Operator\n", flush=True)
+operator.main()
