@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,17 +36,22 @@ class Options:
         def given(name: str, default: str) -> str:
             return environ.get(PREFIX + name, "").strip() or default
 
-        def number(name: str, default: float, least: float) -> float:
+        def number(name: str, default: float, least: float, most: float = math.inf) -> float:
             text = given(name, str(default))
             try:
                 value = float(text)
             except ValueError:
-                value = least - 1
-            if value < least:
-                raise InvalidArgumentError(
-                    f"{PREFIX}{name}: {text!r} is not a number of at least {least:g}", remedy="correct it"
-                )
+                value = math.nan
+            if not least <= value <= most:  # nor is NaN
+                bounds = f"at least {least:g}" + (f" and at most {most:g}" if most < math.inf else "")
+                raise InvalidArgumentError(f"{PREFIX}{name}: {text!r} is not a number of {bounds}", remedy="correct it")
             return value
+
+        def whole(name: str, default: int, least: int, most: int) -> int:
+            value = number(name, default, least, most)
+            if value != int(value):
+                raise InvalidArgumentError(f"{PREFIX}{name}: {value:g} is not a whole number", remedy="correct it")
+            return int(value)
 
         log_format = given("LOG_FORMAT", "text")
         level = given("LOG_LEVEL", "INFO").upper()
@@ -63,8 +69,8 @@ class Options:
             pod=given("POD", socket.gethostname()),
             watch=tuple(dict.fromkeys(name for name in names if name)),
             lease_seconds=number("LEASE_SECONDS", 15.0, 3.0),
-            workers=int(number("WORKERS", 8, 1)),
-            port=int(number("PORT", 8080, 0)),
+            workers=whole("WORKERS", 8, 1, 1000),
+            port=whole("PORT", 8080, 0, 65535),
             host=given("HOST", "0.0.0.0"),
             log_format="json" if log_format == "json" else "text",
             log_level=level,

@@ -212,10 +212,14 @@ def _by_container(attempt: Attempt, pod: PodView, end: ContainerEnd) -> Ending:
     if (outside := _from_outside(pod, end)) is not None:
         return Ending("Disrupted", *outside, at, code)
     if pod.over and pod.reason == reasons.DEADLINE_EXCEEDED and _is_last(pod, end):
-        return Ending("Failed", pod.reason, "activeDeadlineSeconds of its pod have passed", at, code)
+        return _too_late(at, code)
     if end.reason == reasons.OOM_KILLED:
         return Ending("Failed", reasons.OOM_KILLED, "out of memory: the limit of its container was reached", at, code)
     return _by_code(attempt, code, at, signal=end.signal)
+
+
+def _too_late(at: str, code: int | None) -> Ending:
+    return Ending("Failed", reasons.DEADLINE_EXCEEDED, "activeDeadlineSeconds of its pod have passed", at, code)
 
 
 def _by_code(attempt: Attempt, code: int, at: str, *, signal: int = 0) -> Ending:
@@ -247,7 +251,7 @@ def _unseen(attempt: Attempt, pod: PodView | None, *, gone: bool) -> Ending | No
         if (outside := _from_outside(pod)) is not None:
             return Ending("Disrupted", *outside, "", attempt.code)
         if pod.reason == reasons.DEADLINE_EXCEEDED:
-            return Ending("Failed", pod.reason, "activeDeadlineSeconds of its pod have passed", "", attempt.code)
+            return _too_late("", attempt.code)
     if how:
         return _by_itself(attempt)
     if gone:
