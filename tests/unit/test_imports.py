@@ -16,6 +16,7 @@ import pytest
 from tests.support.repository import ROOT
 
 SDK = ROOT / "sdk" / "trainpoint"
+OPERATOR = ROOT / "operator" / "trainpoint_operator"
 
 NOT_AT_IMPORT = (
     "kubernetes", "minio", "kopf", "click", "rich", "yaml", "jsonschema", "asyncio", "numpy", "torch",
@@ -39,6 +40,21 @@ LEVELS: tuple[frozenset[str], ...] = tuple(
 )
 """From the bottom to the top. ``testing`` may use anything beneath the handle."""
 
+OPERATOR_LEVELS: tuple[frozenset[str], ...] = tuple(
+    frozenset(level.split())
+    for level in (
+        "conditions views options logs",
+        "decisions engine pods",
+        "buckets probe verify inventory metrics",
+        "context",
+        "reconcile routes shell health",
+        "main",
+        "__main__",
+    )
+)
+NOT_FOR_THE_OPERATOR = frozenset({"handle", "cli", "app", "integrations"})
+"""What users of the SDK see: the operator takes the rooms beneath."""
+
 PURE = ("api", "format", "policies")
 IO_MODULES = frozenset(
     {"asyncio", "concurrent", "fcntl", "glob", "http", "io", "mmap", "multiprocessing", "obstore", "os", "pathlib"}
@@ -50,45 +66,53 @@ CHANCE_AND_TIME = frozenset({"random", "secrets", "time", "uuid"})
 
 @dataclass(frozen=True)
 class Import:
-    """One import statement of a source file of the SDK."""
+    """One import statement of a source file of a package: the SDK's, or the operator's."""
 
     path: Path
     line: int
     module: str
+    package: Path = SDK
 
     @property
     def importer(self) -> str:
-        return self.path.relative_to(SDK).parts[0].removesuffix(".py")
+        return self.path.relative_to(self.package).parts[0].removesuffix(".py")
 
     @property
     def room(self) -> str:
-        """The room that is imported; empty for modules from elsewhere."""
+        """The room of the same package that is imported; empty for modules from elsewhere."""
+        return self.room_of(self.package.name)
+
+    def room_of(self, package: str) -> str:
         parts = self.module.split(".")
-        return parts[1] if parts[0] == "trainpoint" and len(parts) > 1 else ""
+        return parts[1] if parts[0] == package and len(parts) > 1 else ""
 
     def __str__(self) -> str:
         return f"{self.path.relative_to(ROOT)}:{self.line} imports {self.module}"
 
 
-def imports_of(path: Path) -> Iterator[Import]:
+def imports_of(path: Path, package: Path = SDK) -> Iterator[Import]:
     """All of them, also those inside functions and under TYPE_CHECKING."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (Import(path, node.lineno, alias.name) for alias in node.names)
+            yield from (Import(path, node.lineno, alias.name, package) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}:{node.lineno}: relative imports hide the room"
-            if node.module == "trainpoint":
-                yield from (Import(path, node.lineno, f"trainpoint.{alias.name}") for alias in node.names)
+            if node.module in ("trainpoint", "trainpoint_operator"):
+                yield from (Import(path, node.lineno, f"{node.module}.{alias.name}", package) for alias in node.names)
             else:
-                yield Import(path, node.lineno, node.module or "")
+                yield Import(path, node.lineno, node.module or "", package)
 
 
 FILES = sorted(SDK.rglob("*.py"))
 IMPORTS = [i for path in FILES if path != SDK / "__init__.py" for i in imports_of(path)]
+OPERATOR_FILES = sorted(OPERATOR.rglob("*.py"))
+OPERATOR_IMPORTS = [
+    i for path in OPERATOR_FILES if path != OPERATOR / "__init__.py" for i in imports_of(path, OPERATOR)
+]
 
 
-def level_of(room: str) -> int:
-    found = [number for number, rooms in enumerate(LEVELS) if room in rooms]
+def level_of(room: str, levels: tuple[frozenset[str], ...] = LEVELS) -> int:
+    found = [number for number, rooms in enumerate(levels) if room in rooms]
     assert found, f"the room {room!r} has no level yet; give it one in LEVELS"
     return found[0]
 
@@ -130,6 +154,52 @@ def test_policies_are_told_the_time_and_what_was_drawn() -> None:
 def test_only_the_cli_imports_the_libraries_of_the_cli() -> None:
     cli_only = {"click", "rich", "yaml", "jsonschema"}
     assert not [str(i) for i in IMPORTS if i.importer != "cli" and i.module.split(".")[0] in cli_only]
+
+
+# --- the operator -----------------------------------------------------------------------------------------------------
+
+
+def test_a_room_of_the_operator_imports_only_from_rooms_beneath_it() -> None:
+    rooms = {p.relative_to(OPERATOR).parts[0].removesuffix(".py") for p in OPERATOR_FILES} - {"__init__"}
+    assert rooms == frozenset().union(*OPERATOR_LEVELS), "give a new room its level in OPERATOR_LEVELS"
+    upwards = [
+        str(i)
+        for i in OPERATOR_IMPORTS
+        if i.room
+        and i.room != i.importer
+        and level_of(i.room, OPERATOR_LEVELS) >= level_of(i.importer, OPERATOR_LEVELS)
+    ]
+    assert not upwards
+
+
+def test_the_operator_does_not_use_what_is_made_for_users_of_the_sdk() -> None:
+    assert len(OPERATOR_IMPORTS) > 100
+    assert not [str(i) for i in OPERATOR_IMPORTS if i.room_of("trainpoint") in NOT_FOR_THE_OPERATOR]
+
+
+def test_decisions_of_the_operator_do_no_io_and_are_told_the_time() -> None:
+    mine = [i for i in OPERATOR_IMPORTS if i.importer in ("decisions", "conditions", "views")]
+    assert not [str(i) for i in mine if i.module.split(".")[0] in IO_MODULES | CHANCE_AND_TIME | {"aiohttp", "kopf"}]
+    assert not [str(i) for i in mine if i.room_of("trainpoint") in ("store", "catalog", "transfer", "claim", "context")]
+    clocks = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in OPERATOR_FILES
+        if path.is_relative_to(OPERATOR / "decisions")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name | ast.Attribute) and asks_a_clock(node)
+    ]
+    assert not clocks
+
+
+def asks_a_clock(node: ast.Name | ast.Attribute) -> bool:
+    """``datetime.now``, ``clock.monotonic`` or a clock itself; ``i.now`` is a member of a decision's input."""
+    if isinstance(node, ast.Name):
+        return node.id in ("SystemClock", "SystemChance")
+    ours = isinstance(node.value, ast.Name) and node.value.id == "i"
+    return node.attr in ("now", "utcnow", "today", "monotonic") and not ours
+
+
+# --- what it costs ----------------------------------------------------------------------------------------------------
 
 
 def loaded_by(statement: str) -> set[str]:
