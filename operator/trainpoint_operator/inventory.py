@@ -64,7 +64,7 @@ def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], n
     missing: list[Manifest] = []
     unknown = 0
     for entry in islice(entries, WINDOW):
-        if CheckpointRef(task, entry.id).name in recorded:
+        if CheckpointRef(task, entry.id).name in recorded or "archived" in entry.markers:
             continue
         if entry.id.attempt not in trusted:
             unknown += 1

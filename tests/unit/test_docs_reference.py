@@ -41,7 +41,7 @@ READERS: dict[str, Callable[..., object]] = {
     "End": EndRecord.from_bytes,
     "Manifest": Manifest.from_bytes,
 }
-MARKS = {"Fence", "Tombstone", "Corrupt", "Log"}
+MARKS = {"Fence", "Tombstone", "Archived", "Corrupt", "Log"}
 """Kinds that nobody reads back by field."""
 
 EXAMPLES = [b for b in blocks(FORMAT) if b.language == "json"]

@@ -43,6 +43,8 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
                 await _tell(view, ctx, Condition("DeletionBlocked", "False", reasons.DELETING, "its bytes are going"))
             return verdict.seconds
         case Keep():
+            if verdict.reason == reasons.RETAINED:
+                await _archive(view, ctx)
             await _let_go(view, ctx)
             logger.info("key=%s/%s event=let-go reason=%s", view.namespace, view.name, verdict.reason)
             return None
@@ -78,6 +80,17 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
             action="Delete",
         )
     return None
+
+
+async def _archive(view: CheckpointView, ctx: Context) -> None:
+    """Note in the bucket that the object is gone on purpose; where the bucket cannot be reached, it goes all the same."""
+    try:
+        catalog = await ctx.buckets.of(view.namespace, view.store)
+        await asyncio.to_thread(catalog.archive, view.ref.task, view.ref.id, by="the operator")
+    except ClusterUnreachableError:
+        raise
+    except TrainpointError as error:
+        logger.warning("key=%s/%s event=not-archived error=%s", view.namespace, view.name, error.message)
 
 
 async def _terminating(ctx: Context, resource: Resource, name: str) -> bool:

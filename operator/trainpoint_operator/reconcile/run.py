@@ -34,6 +34,8 @@ from trainpoint_operator.views import CheckpointView, JobView, PodView
 logger = logging.getLogger(__name__)
 
 STORE_AWAY_SECONDS = 30.0
+ECHO_SECONDS = 1.0
+"""Until the cache has what was just written."""
 _EVENTS: Final[Mapping[str, str]] = {
     "Waiting": reasons.RUN_WAITING,
     "Succeeded": reasons.RUN_SUCCEEDED,
@@ -106,7 +108,7 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
     _look_again_at_corrupt(facts, ctx)
     waits = [STORE_AWAY_SECONDS] if unsent else []
     if told.ended:
-        waits.append(0.0)
+        waits.append(ECHO_SECONDS)
     if verdict.next_look is not None:
         waits.append(max(0.5, (verdict.next_look - inputs.now).total_seconds()))
     return min(waits, default=None)

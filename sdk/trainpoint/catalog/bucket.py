@@ -30,7 +30,7 @@ from trainpoint.format.layout import (
     tasks_prefix,
 )
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.records import RunEndRecord, StoreMarker, corrupt_mark, log_entry, tombstone
+from trainpoint.format.records import RunEndRecord, StoreMarker, archived_mark, corrupt_mark, log_entry, tombstone
 from trainpoint.format.reference import (
     CheckpointRef,
     ParsedName,
@@ -43,7 +43,7 @@ from trainpoint.store.base import Store
 __all__ = ["BucketCatalog", "Entry", "RunSummary", "entries", "manifest"]
 
 
-_REMOVED_WITH_MANIFEST: Final[tuple[ManifestSuffix, ...]] = ("json", "corrupt", "pin")
+_REMOVED_WITH_MANIFEST: Final[tuple[ManifestSuffix, ...]] = ("json", "corrupt", "pin", "archived")
 
 
 def manifest(store: Store, task: TaskPath, snapshot: SnapshotId) -> Manifest:
@@ -201,6 +201,10 @@ class BucketCatalog:
         if self.is_deleted(task, snapshot):
             return
         self.store.put(manifest_key(task, snapshot, "corrupt"), corrupt_mark(rfc3339(self.clock.now()), message))
+
+    def archive(self, task: TaskPath, snapshot: SnapshotId, *, by: str) -> None:
+        """Note that a checkpoint has no object on a cluster on purpose, so that none is made for it again."""
+        self.store.put(manifest_key(task, snapshot, "archived"), archived_mark(rfc3339(self.clock.now()), by))
 
     def is_deleted(self, task: TaskPath, snapshot: SnapshotId) -> bool:
         """Whether a person or a rule deleted that checkpoint."""

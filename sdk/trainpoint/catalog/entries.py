@@ -16,7 +16,7 @@ class Entry:
 
     id: SnapshotId
     markers: frozenset[str]
-    """of ``tombstone``, ``pin``, ``corrupt``"""
+    """of ``tombstone``, ``archived``, ``pin``, ``corrupt``"""
     superseded: bool
     """added by an earlier attempt after a later one had claimed the task, and without it knowing"""
     committed: bool = True

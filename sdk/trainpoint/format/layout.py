@@ -153,8 +153,8 @@ def log_key(namespace: str, time: datetime, uid: str) -> str:
 
 # --- keys of a task: manifests ----------------------------------------------------------------------------------------
 
-ManifestSuffix = Literal["json", "tombstone", "pin", "corrupt", "fence"]
-_MANIFEST_KEY = re.compile(r"([0-9]{10})-([0-9]{10})-([0-9a-f]{16})\.(json|tombstone|pin|corrupt|fence)")
+ManifestSuffix = Literal["json", "tombstone", "archived", "pin", "corrupt", "fence"]
+_MANIFEST_KEY = re.compile(r"([0-9]{10})-([0-9]{10})-([0-9a-f]{16})\.(json|tombstone|archived|pin|corrupt|fence)")
 
 
 def _descending(number: int) -> str:

@@ -312,6 +312,11 @@ def tombstone(time: str, by: str) -> bytes:
     return write_record("Tombstone", {"time": time, "by": by})
 
 
+def archived_mark(time: str, by: str) -> bytes:
+    """``manifests/<…>.archived``: its object on a cluster is gone on purpose, and its bytes stay."""
+    return write_record("Archived", {"time": time, "by": by})
+
+
 def corrupt_mark(time: str, message: str) -> bytes:
     """``manifests/<…>.corrupt``: a reader found that the checkpoint is not what was saved."""
     return write_record("Corrupt", {"time": time, "message": message})
