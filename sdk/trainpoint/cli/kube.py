@@ -11,6 +11,7 @@ import click
 from trainpoint.catalog.cluster import ClusterCatalog
 from trainpoint.catalog.kube import Kube
 from trainpoint.cli.show import LIST_LIMIT, as_json, show_rows
+from trainpoint.cli.story import story
 from trainpoint.cli.table import output_option, show_json
 from trainpoint.cli.words import metrics_text, optional, quantity
 from trainpoint.clock import SystemClock
@@ -116,7 +117,7 @@ def show(name: str, namespace: str, context: str, output: str) -> None:
 @namespace_options
 @output_option
 def why(scope: str | None, namespace: str, context: str, output: str) -> None:
-    """What the newest attempt of a run started from, and why.
+    """What the attempts of a run did and cost, what the newest started from and why, and what would come next.
 
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """
@@ -130,65 +131,14 @@ def why(scope: str | None, namespace: str, context: str, output: str) -> None:
     for number, run in enumerate(same):
         if number:
             click.echo()
-        for line in story(run, catalog):
+        identity = run["spec"]["identity"]
+        saved = catalog.checkpoints(workflow=identity["workflow"], run=identity["run"], task=identity["task"])
+        for line in story(run, saved, now=SystemClock().now()):
             click.echo(line)
 
 
 def _launch(identity: JsonObject) -> tuple[str, str]:
     return identity["workflow"], identity["run"]
-
-
-def story(run: JsonObject, catalog: ClusterCatalog) -> list[str]:
-    """What a run object tells of its newest attempt, in lines."""
-    identity, status = run["spec"]["identity"], run.get("status", {})
-    index = f"[{identity['index']}]" if identity.get("index") else ""
-    claim = status.get("claim")
-    title = f"run {identity['run']}, task {identity['task']}{index}"
-    if not claim:
-        return [f"{title}    never claimed"]
-    end = claim.get("end")
-    now = _ending(end) if end else "running, or ended without a word"
-    holder = claim["holder"]
-    lines = [
-        f"{title}    now: attempt {claim['attempt']}, {now}",
-        f"     pod      {holder['name']}" + (f" on node {holder['nodeName']}" if holder.get("nodeName") else ""),
-    ]
-    if refused := claim.get("refused"):
-        lines.append(f"     refused  {refused['reason']}: {refused['message']}")
-    if loaded := claim.get("loaded"):
-        step = f" (step {loaded['step']})" if "step" in loaded else ""
-        what = f"{loaded['checkpoint']}{step}: " if loaded.get("checkpoint") else ""
-        lines.append(f"     loaded   {what}{loaded['message']}")
-        for skipped in loaded.get("skipped", []):
-            at = f" (step {skipped['step']})" if "step" in skipped else ""
-            lines.append(f"     skipped  {skipped['checkpoint']}{at}: {skipped['message']}")
-        lines.append(f"     policy   {loaded['policy'].lower()}, from {loaded['source']}")
-    mine = catalog.checkpoints(workflow=identity["workflow"], run=identity["run"], task=identity["task"])
-    newest = next(
-        (
-            i
-            for i in mine
-            if i.index == identity.get("index", "") and i.latest and i.status in ("Committed", "Verified")
-        ),
-        None,
-    )
-    if newest is None:
-        lines.append("if it started now: nothing to load; it would begin at step 0")
-    else:
-        at = f" (step {newest.step})" if newest.step is not None else ""
-        lines.append(f"if it started now: would load {newest.name}{at}")
-    return lines
-
-
-def _ending(end: JsonObject) -> str:
-    match end["how"]:
-        case "Completed":
-            return "completed"
-        case "Preempted":
-            return "preempted (SIGTERM)"
-        case _:
-            message = f": {end['message']}" if end.get("message") else ""
-            return f"exit {end['exitCode']}{message}" if "exitCode" in end else f"{end['how'].lower()}{message}"
 
 
 @click.command()

@@ -28,7 +28,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
 CLUSTER_VERBS: Final[dict[str, tuple[str, str]]] = {
     "list": ("trainpoint.cli.kube:list_", "Checkpoints, newest first."),
     "show": ("trainpoint.cli.kube:show", "One checkpoint."),
-    "why": ("trainpoint.cli.kube:why", "What the newest attempt of a run started from, and why."),
+    "why": ("trainpoint.cli.kube:why", "What a run's attempts did, and what would come next."),
     "rm": ("trainpoint.cli.kube:rm", "Delete checkpoints for good."),
     "inject": VERBS["inject"],
     "explain": VERBS["explain"],
