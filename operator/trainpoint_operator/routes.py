@@ -36,7 +36,8 @@ class Routes:
             return
         run = Key(RUNS.kind, one.namespace, one.run_object)
         if new is None:
-            self._audits.add(run)  # gone without its bytes? then it gets its object back
+            if not (one.retain and one.deletion is not None):  # a person wanted the object gone and the bytes kept
+                self._audits.add(run)  # gone without its bytes? then it gets its object back
             self._enqueue(run, 0.0)
             return
         if old is None or _checkpoint_facts(old) != _checkpoint_facts(new):
