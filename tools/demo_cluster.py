@@ -236,7 +236,7 @@ def install_operator(show: Display, client: Client, image: str) -> Operator:
         show, client, "install", RELEASE, "charts/trainpoint", "-n", SYSTEM,
         f"--set=image.repository={name}", f"--set-string=image.tag={tag}", "--wait", "--timeout=180s",
     )  # fmt: skip
-    return Operator(SYSTEM, RELEASE, ours=True)
+    return Operator(SYSTEM, RELEASE)
 
 
 def wait_ready(client: Client, kind: str, name: str) -> None:

@@ -23,6 +23,7 @@ KINDS: Final = tuple(
     f"{name}.trainpoint.dev" for name in ("checkpoints", "checkpointruns", "checkpointpolicies", "checkpointstores")
 )
 _GONE_SECONDS: Final = 180
+_STARTED_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,22 @@ class Operator:
     namespace: str
     account: str
     """its service account"""
-    ours: bool
-    """this demo has installed it"""
 
 
 def running_operator(client: Client) -> Operator | None:
-    """The one that is there already."""
-    found = client.list("deployments", "--all-namespaces", f"--selector=app.kubernetes.io/name={RELEASE}")
-    if not found:
+    """The one that is there already. Raises ToolError where one is installed and does not run."""
+
+    def installed() -> list[Object]:
+        return client.list("deployments", "--all-namespaces", f"--selector=app.kubernetes.io/name={RELEASE}")
+
+    def running() -> Object | None:
+        return next((d for d in installed() if d["status"].get("readyReplicas")), None)
+
+    if not installed():
         return None
-    account: str = found[0]["spec"]["template"]["spec"]["serviceAccountName"]
-    return Operator(found[0]["metadata"]["namespace"], account, ours=False)
+    found = client.until("the operator that is installed in this cluster runs", running, seconds=_STARTED_SECONDS)
+    account: str = found["spec"]["template"]["spec"]["serviceAccountName"]
+    return Operator(found["metadata"]["namespace"], account)
 
 
 def make_namespace(client: Client, name: str, mark: str = "true", **labels: str) -> None:

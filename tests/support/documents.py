@@ -14,7 +14,8 @@ run to run:
 
 - the home directory is ``/home/me``, the name of the machine ``laptop``, the login name ``me``;
 - words of 8 or more hexadecimal digits, and of 5 or more behind a ``-``, are ``#``;
-- every number, with its unit if it has one (``0.9 s``, ``412 MiB``), is ``0``; only of ``echo $?`` it counts as it is;
+- every number, with its unit if it has one (``0.9 s``, ``412 MiB``, ``2m5s``), is ``0``; only of ``echo $?`` it counts
+  as it is;
 - white space counts as one blank, and none at the end of a line;
 - ``...`` in a shown line stands for anything in it; alone on a line, for any number of lines.
 
@@ -37,9 +38,11 @@ from socket import gethostname
 from tests.support.repository import ROOT
 
 LANGUAGES = frozenset({"", "text", "python", "console", "json", "yaml"})
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 400
 NEEDS_S3 = "<!-- needs: s3 -->"
 """A page with this line is run by the store rung, with the ``AWS_*`` variables of a real server."""
+NEEDS_CLUSTER = "<!-- needs: cluster -->"
+"""A page with this line is run by the cluster rung, in a checkout, with the names of images in ``*_IMAGE``."""
 
 _BLOCK = re.compile(r"(?:^<!-- file: (?P<file>\S+) -->\n)?^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S)
 
@@ -154,6 +157,7 @@ class Reader:
         text = text.replace(str(self.home), "/home/me").replace(gethostname(), "laptop")
         text = re.sub(rf"\b{re.escape(getpass.getuser())}\b", "me", text)
         text = re.sub(r"\b[0-9a-f]{8,}\b|(?<=-)[0-9a-f]{5,}\b", "#", text)
+        text = re.sub(r"\b(\d+[dhms]){2,}\b", "0", text)
         text = re.sub(r"\b\d+(\.\d+)?( ?(ms|s|m|min|h|d|B|kB|MB|GB|KiB|MiB|GiB|Ki|Mi|Gi)\b)?", "0", text)
         return "".join(" ".join(line.split()) + "\n" for line in text.splitlines())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import LANGUAGES, NEEDS_S3, Reader, blocks, has_examples, pages
+from tests.support.documents import LANGUAGES, NEEDS_CLUSTER, NEEDS_S3, Reader, blocks, has_examples, pages
 from tests.support.repository import ROOT
 
 
@@ -15,7 +15,7 @@ def name(page: Path) -> str:
 
 
 def needs_server(page: Path) -> bool:
-    return NEEDS_S3 in page.read_text(encoding="utf-8").splitlines()
+    return not {NEEDS_S3, NEEDS_CLUSTER}.isdisjoint(page.read_text(encoding="utf-8").splitlines())
 
 
 @pytest.mark.parametrize("page", [p for p in pages() if has_examples(p) and not needs_server(p)], ids=name)
@@ -42,6 +42,7 @@ def page_with(text: str, folder: Path) -> Path:
         "```console\n$ echo one\none\n```\n",
         "```console\n$ printf 'a 1\\nb\\nc\\n'\na 12.5 MiB\n...\n```\n",
         "```console\n$ echo run-7f3a90c21e took 2.5 s\nrun-0000000000 took 31 ms\n```\n",
+        "```console\n$ echo up for 2m5s\nup for 31s\n```\n",
         '```console\n$ echo "see $HOME/x"\nsee /home/me/...\n```\n',
         "```console\n$ false\n$ echo $?\n1\n```\n",
         "```console\n$ export A=b C='d e'\n$ echo $A $C\nb d e\n```\n",
