@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,10 +63,11 @@ def run(
     scenario: Callable[[World, Informer[str]], Awaitable[None]],
     *,
     before: Callable[[World], None] = lambda world: None,
+    silence: float = 0.3,
     **settings: Any,
 ) -> None:
     async def whole() -> None:
-        async with ApiDouble() as api, api.kube(silence_seconds=0.3) as kube:
+        async with ApiDouble() as api, api.kube(silence_seconds=silence) as kube:
             world = World(api, kube)
             before(world)
             settings.setdefault("clock", SystemClock())
@@ -89,7 +91,7 @@ def three(world: World) -> None:
 def test_it_lists_then_watches() -> None:
     async def scenario(world: World, informer: Informer[str]) -> None:
         await world.has("a", "b", "c")
-        assert informer.synced()
+        await asyncio.wait_for(world.cache.synced.wait(), 20)
         world.api.put(RUNS, "team", "d")
         world.api.delete(RUNS, "team", "a")
         await world.has("b", "c", "d")
@@ -162,17 +164,23 @@ def test_a_silent_stream_is_listed_anew() -> None:
 
 
 def test_everything_is_listed_anew_from_time_to_time() -> None:
+    clock = FakeClock()
+
     async def scenario(world: World, informer: Informer[str]) -> None:
         await world.has("a", "b", "c")
         world.api.objects.pop(RUNS.path("team", "b"))  # nobody is told of it
-        for _ in range(2):
-            await world.watching()
-            world.api.end()
-            await asyncio.sleep(1.0)
-        await world.has("a", "c")
-        assert world.gone == ["b"]
+        world.api.put(RUNS, "team", "d")
+        await world.has("a", "b", "c", "d")
+        world.api.end()
+        world.api.put(RUNS, "team", "e")
+        await world.has("a", "b", "c", "d", "e")  # by the next watch
+        assert informer.relists == 1
+        clock.advance(750)
+        world.api.end()
+        await world.has("a", "c", "d", "e")
+        assert (world.gone, informer.relists) == (["b"], 2)
 
-    run(scenario, before=three, relist_seconds=1.0)
+    run(scenario, before=three, clock=clock, relist_seconds=600.0, silence=60)
 
 
 def test_a_server_that_is_away_for_a_while_is_waited_for() -> None:
@@ -224,9 +232,9 @@ def test_the_server_is_not_asked_without_a_pause_when_its_watches_end_at_once() 
         world.api.fault = ended
 
     async def scenario(world: World, informer: Informer[str]) -> None:
-        await world.has()
-        await asyncio.sleep(0.5)
-        assert 3 <= len(world.api.asked("GET", watch=True)) <= 40
+        started = time.monotonic()
+        await eventually(lambda: "" if len(world.api.asked("GET", watch=True)) > 5 else "fewer", what="six watches")
+        assert time.monotonic() - started > 0.05  # the pauses: at least 5, 10, 20, 25, 25 ms
 
     run(scenario, before=end_at_once)
 
@@ -250,7 +258,7 @@ def test_several_namespaces_are_synced_when_all_of_them_are() -> None:
         assert not informer.synced()
         release.set()
         await world.has("a", "b")
-        assert informer.synced()
+        await asyncio.wait_for(world.cache.synced.wait(), 20)
         await world.watching(2)
         world.api.delete(RUNS, "one", "a")
         world.api.put(RUNS, "three", "d")
