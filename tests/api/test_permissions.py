@@ -171,8 +171,6 @@ def scenes(team: Team) -> dict[str, Scene]:
     team.pod.api.post(runs, task).expect(201)
     held = f"{runs}/{task['metadata']['name']}"
     team.pod.api.patch(f"{held}/status", claim(3, team.pod)).expect(200)
-    root.post(path(namespace, "checkpointstores"), named("CheckpointStore", "main", store())).expect(201)
-    root.post(path(namespace, "checkpointpolicies"), named("CheckpointPolicy", "default", {"spec": {}})).expect(201)
     for kind, name in (
         ("ConfigMap", "trainpoint"),
         ("ConfigMap", "another"),
@@ -181,6 +179,8 @@ def scenes(team: Team) -> dict[str, Scene]:
     ):
         body = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
         root.post(f"/api/v1/namespaces/{namespace}/{kind.lower()}s", body).expect(201)
+    root.post(path(namespace, "checkpointstores"), named("CheckpointStore", "main", store())).expect(201)
+    root.post(path(namespace, "checkpointpolicies"), named("CheckpointPolicy", "default", {"spec": {}})).expect(201)
     who: dict[str, tuple[Api, Pod | None]] = {
         "pod": (team.pod.api, team.pod),
         "other pod": (team.mate.api, team.mate),

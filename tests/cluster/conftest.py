@@ -159,10 +159,14 @@ def namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Name
 
 
 @pytest.fixture(scope="module")
-def server(cluster: Cluster, trainer_image: str) -> Iterator[ClusterServer]:
-    """The API server with our kinds, as ``tests/api`` uses it: without an operator. Alone, until the module is done."""
+def server(request: pytest.FixtureRequest, cluster: Cluster, trainer_image: str) -> Iterator[ClusterServer]:
+    """The API server with our kinds, as ``tests/api`` uses it; no test has it away until the module is done.
+
+    A module with ``WITHOUT_OPERATOR = True`` is alone, and no operator runs: objects stay as it has written them.
+    """
+    alone = getattr(request.module, "WITHOUT_OPERATOR", False)
     with open(_lock_file(), "w") as lock, contextlib.ExitStack() as until_done:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         try:
             server = ClusterServer(cluster, trainer_image)
         except NotUsableError as error:
@@ -170,7 +174,8 @@ def server(cluster: Cluster, trainer_image: str) -> Iterator[ClusterServer]:
         until_done.callback(server.close)
         install(cluster)
         wait_for_admission(server.admin, "default")
-        until_done.enter_context(no_operator(cluster))
+        if alone:
+            until_done.enter_context(no_operator(cluster))
         yield server
 
 

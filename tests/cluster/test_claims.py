@@ -1,23 +1,8 @@
-"""Twenty processes with the tokens of pods that run claim one run at once; then ``kubectl trainpoint``, here too."""
+"""Twenty processes with the tokens of pods that run claim one run at once."""
 
 from __future__ import annotations
 
 from tests.api.conftest import team
-from tests.api.test_sdk import (
-    recorded,
-    run,
-    test_list_shows_what_the_objects_say,
-    test_rm_needs_the_right_to_delete,
-    test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens,
-    test_why_tells_what_was_loaded_and_passed_over,
-)
+from tests.api.test_sdk import test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens
 
-__all__ = [
-    "recorded",
-    "run",
-    "team",
-    "test_list_shows_what_the_objects_say",
-    "test_rm_needs_the_right_to_delete",
-    "test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens",
-    "test_why_tells_what_was_loaded_and_passed_over",
-]
+__all__ = ["team", "test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens"]
