@@ -8,6 +8,7 @@ from tests.support.nodes import Nodes
 from tests.support.release import TeamSpace
 
 STEPS = [*range(5, 41, 5)]
+SHOWN = ["WORKFLOW", "TASK", "INDEX", "ATTEMPT", "STEP", "METRIC", "SIZE", "STATUS", "AGE"]
 
 
 @pytest.mark.parametrize("in_place", [True, False], ids=["in-place", "next-pod"])
@@ -31,7 +32,7 @@ def test_a_job_that_is_killed_goes_on_and_kubectl_tells_its_story(
     checkpoints = team.wait_until_verified(STEPS, "llm")
     assert [c["spec"]["snapshot"]["attempt"] for c in checkpoints] == [0] * 3 + [1] * 5
     table = namespace.kubectl("get", "ckpt").splitlines()
-    assert table[0].split() == "NAME WORKFLOW TASK INDEX ATTEMPT STEP METRIC SIZE STATUS AGE".split()
+    assert table[0].split() == ["NAME", *SHOWN]
     last = next(line for line in table if line.startswith(str(checkpoints[-1]["metadata"]["name"])))
     assert last.split()[1:7] == ["llm", "main", "1", "40", "loss=0.025", "2"], last
     assert last.split()[7] == "Verified"

@@ -7,9 +7,11 @@ Whether it is the test cluster of ``tools/kind`` or the one that the kubeconfig 
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -65,6 +67,16 @@ class Cluster:
 
     def namespace(self, name: str) -> Namespace:
         return Namespace(self, name)
+
+    @contextmanager
+    def fresh_namespace(self) -> Iterator[Namespace]:
+        """One that admits only pods without privileges; deleted afterwards, without waiting, if it is still there."""
+        mine = self.namespace(f"t-{secrets.token_hex(4)}")
+        labels = {"pod-security.kubernetes.io/enforce": "restricted", "trainpoint.dev/test": "true"}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mine.name, "labels": labels}})
+        mine.wait("serviceaccount/default", "create", seconds=60)
+        yield mine
+        self.kubectl("delete", "namespace", mine.name, "--wait=false", "--ignore-not-found")
 
 
 @dataclass(frozen=True, slots=True)
