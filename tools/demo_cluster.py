@@ -273,12 +273,14 @@ def finish(show: Display, use: Use, client: Client | None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     show.heading("Cleaning up")
-    if use.made:
-        show.say("the cluster goes, with all that is in it")
-    elif client is not None:
-        for what in remove(client):
-            show.say(f"{what}: gone")
-    use.end()
+    try:
+        if use.made:
+            show.say("the cluster goes, with all that is in it")
+        elif client is not None:
+            for what in remove(client):
+                show.say(f"{what}: gone")
+    finally:
+        use.end()
 
 
 def state(client: Client) -> str:

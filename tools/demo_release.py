@@ -79,8 +79,7 @@ def remove(client: Client) -> list[str]:
         client.kubectl("delete", "namespace", NAMESPACE, f"--timeout={_GONE_SECONDS}s", seconds=_GONE_SECONDS + 30)
         removed.append(f"namespace {NAMESPACE}")
     if system := _marked(client, SYSTEM):
-        if client.helm("list", "--all", "--short", f"--namespace={SYSTEM}", f"--filter=^{RELEASE}$").strip():
-            client.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
+        client.helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--ignore-not-found", "--wait", "--timeout=120s")
         client.kubectl("delete", "namespace", SYSTEM, f"--timeout={_GONE_SECONDS}s", seconds=_GONE_SECONDS + 30)
         removed.append("the operator")
         if labels_of(system)[MARK] == WITH_KINDS and not _objects(client):
