@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.cluster import info_of_object
-from trainpoint.catalog.record import REFUSALS, Recorder, snapshot_spec
+from trainpoint.catalog.record import REFUSALS, Recorder, checkpoint_body, snapshot_spec
 from trainpoint.clock import SystemClock
 from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, TrainpointError
 from trainpoint.format.digest import JsonObject
@@ -25,6 +26,8 @@ class Objects:
 
     def __init__(self) -> None:
         self.done: list[tuple[str, str]] = []
+        self.bodies: list[Mapping[str, object]] = []
+        """of what was created"""
         self.fault: Callable[[], None] = lambda: None
 
     def create(self, plural: str, body: Mapping[str, object]) -> JsonObject | None:
@@ -32,6 +35,7 @@ class Objects:
         metadata = body["metadata"]
         assert isinstance(metadata, dict)
         self.done.append(("create", metadata["name"]))
+        self.bodies.append(body)
         return dict(body)
 
     def patch_status(self, plural: str, name: str, body: Mapping[str, object]) -> JsonObject:
@@ -104,6 +108,32 @@ def test_what_is_refused_again_and_again_is_told_once_and_the_rest_goes_on(
     assert len(warned) == 1
     assert "is not recorded: may not" in warned[0]
     assert [int(name.split("-")[-2]) for _, name in objects.done] == [2, 2]
+
+
+@pytest.mark.parametrize("finalizer", [DATA_FINALIZER, ""])
+def test_an_object_has_the_finalizer_of_the_operator_from_its_first_moment_where_one_runs(
+    objects: Objects, warned: list[str], finalizer: str
+) -> None:
+    """One request of the operator less a save; and no moment in which an object could go without its bytes."""
+    recorder = Recorder(
+        objects,
+        store_ref="main",
+        policy="default",
+        finalizer=finalizer,
+        clock=SystemClock(),
+        chance=FakeChance(),
+        warn=warned.append,
+    )
+    save(recorder, 1)
+    assert recorder.close(30) == 0
+    (body,) = objects.bodies
+    expected = checkpoint_body(manifest(1).snapshot, store_ref="main", policy="default", finalizer=finalizer)
+    assert body == expected, "the operator that records for a pod makes the same object"
+    metadata = expected["metadata"]
+    assert metadata.get("finalizers") == ([finalizer] if finalizer else None)
+    assert metadata["labels"]["trainpoint.dev/policy"] == "default"
+    assert expected["spec"]["snapshot"]["storeRef"] == {"name": "main"}
+    assert "status" not in expected
 
 
 def test_a_save_that_failed_stays_without_a_commit(recorder: Recorder, objects: Objects) -> None:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainpoint.policies.retry import AttemptView, Finished, GiveUp, Retry, RetryInput, Verdict, ledger, retry
+from trainpoint.policies.retry import (
+    AttemptView,
+    Finished,
+    GiveUp,
+    Retry,
+    RetryInput,
+    Verdict,
+    is_charged,
+    ledger,
+    retry,
+)
 from trainpoint.policies.settings import RetrySettings
 
 SETTINGS = RetrySettings(
@@ -229,3 +239,28 @@ def test_progress_is_always_followed_by_another_start(history: list[AttemptView]
     verdict = retry(RetryInput(history=(*history, attempt(50, 51)), settings=settings, jitter=0.5))
     assert isinstance(verdict, Retry)
     assert not verdict.charged
+
+
+CHARGED: list[tuple[str, tuple[AttemptView, ...], bool]] = [
+    ("a failure without progress", (CRASH,), True),
+    ("one more", (CRASH, CRASH), True),
+    ("a failure after progress of its own", (CRASH, attempt(100, 200)), False),
+    ("the same steps once more", (attempt(100, 200), attempt(150, 200)), True),
+    ("it completed", (CRASH, attempt(100, code=0)), False),
+    ("it was ended from outside", (CRASH, attempt(100, disrupted=True)), False),
+    ("it was refused", (CRASH, attempt(code=86)), False),
+    ("it was overtaken", (CRASH, attempt(100, code=87)), False),
+    ("it opened no Checkpoint", (CRASH, UNOPENED), False),
+]
+
+
+@pytest.mark.parametrize(("history", "expected"), [c[1:] for c in CHARGED], ids=[c[0] for c in CHARGED])
+def test_is_charged(history: tuple[AttemptView, ...], expected: bool) -> None:
+    assert is_charged(history) is expected
+
+
+@given(st.lists(attempts, min_size=1, max_size=30), settings_of_any_kind)
+def test_what_is_charged_is_what_a_retry_is_charged_for(history: list[AttemptView], settings: RetrySettings) -> None:
+    verdict = retry(RetryInput(history=tuple(history), settings=settings, jitter=0.5))
+    if isinstance(verdict, Retry):
+        assert verdict.charged == is_charged(history)

@@ -1,0 +1,93 @@
+"""kopf's part: which changes of what people write it hands on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import kopf
+import pytest
+
+from trainpoint_operator import shell
+from trainpoint_operator.engine.resources import Key
+
+
+@pytest.mark.parametrize(
+    ("case", "generation", "status", "expected"),
+    [
+        ("just created", 1, {}, True),
+        ("changed by a person", 3, {"observedGeneration": 2}, True),
+        ("answered", 3, {"observedGeneration": 3}, False),
+        ("the operator or a pod wrote into its status", 3, {"observedGeneration": 3, "claim": {"attempt": 4}}, False),
+    ],
+)
+def test_only_what_no_status_answers_yet(case: str, generation: int, status: dict[str, Any], expected: bool) -> None:
+    written: Any = {"metadata": {"generation": generation}, "status": status}
+    body = kopf.Body(written)
+    assert shell.unobserved(body) is expected, case
+
+
+def test_kopf_scans_posts_and_peers_nothing() -> None:
+    made = shell.settings()
+    assert made.scanning.disabled
+    assert made.peering.standalone
+    assert not made.posting.enabled
+
+
+def handlers(woken: list[tuple[Key, float]]) -> dict[str, Any]:
+    """By kind, what is called on an event of it."""
+    made = shell.registry(lambda key, after: woken.append((key, after)))
+    return {str(handler.id): handler.fn for handler in made._watching.get_all_handlers()}
+
+
+def test_each_kind_that_people_write_has_one_handler() -> None:
+    assert set(handlers([])) == {"checkpointstores", "checkpointpolicies", "checkpointruns"}
+
+
+def test_a_handler_enqueues_a_key_and_nothing_else() -> None:
+    woken: list[tuple[Key, float]] = []
+    for handler in handlers(woken).values():
+        handler(namespace="team-a", name="x")
+    assert sorted(woken) == [
+        (Key("CheckpointPolicy", "team-a", ""), 0.0),
+        (Key("CheckpointRun", "team-a", "x"), 0.0),
+        (Key("CheckpointStore", "team-a", "x"), 0.0),
+    ]
+
+
+def test_kopf_is_started_again_where_it_gives_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As it does where one of the kinds is deleted; the objects of the others still need the operator."""
+    starts: list[int] = []
+
+    async def operator(**_: Any) -> None:
+        starts.append(len(starts))
+        if len(starts) < 3:
+            raise ExceptionGroup("unhandled errors in a TaskGroup", [LookupError("404 page not found")])
+
+    monkeypatch.setattr(kopf, "operator", operator)
+    monkeypatch.setattr(shell, "AGAIN_SECONDS", 0.01)
+    asyncio.run(shell.run(lambda key, after: None, (), asyncio.Event()))
+    assert starts == [0, 1, 2]
+    said = [record.message for record in caplog.records if record.levelno == logging.ERROR]
+    assert said == ["event=kopf-ended error=LookupError: 404 page not found"] * 2
+
+
+def test_nothing_starts_again_once_it_is_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[int] = []
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+
+        async def operator(**_: Any) -> None:
+            starts.append(1)
+            stop.set()
+            raise LookupError("404 page not found")
+
+        monkeypatch.setattr(kopf, "operator", operator)
+        await asyncio.wait_for(shell.run(lambda key, after: None, (), stop), 20)
+
+    asyncio.run(scenario())
+    assert starts == [1]
