@@ -9,14 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import kopf
 
 from trainpoint_operator.engine.resources import POLICIES, RUNS, STORES, Key, Resource
 
+logger = logging.getLogger(__name__)
+
 Enqueue = Callable[[Key, float], None]
+AGAIN_SECONDS: Final = 10.0
+"""Until kopf is started again."""
 
 
 def registry(enqueue: Enqueue) -> kopf.OperatorRegistry:
@@ -66,10 +71,40 @@ async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) 
     """Until ``stop`` is set, or a signal comes."""
     # kopf names itself after the system's user, and an image's numeric user has no name.
     os.environ.setdefault("LOGNAME", "trainpoint")
-    await kopf.operator(
-        registry=registry(enqueue),
-        settings=settings(),
-        clusterwide=not namespaces,
-        namespaces=list(namespaces),
-        stop_flag=stop,
-    )
+    while True:
+        try:
+            await kopf.operator(
+                registry=registry(enqueue),
+                settings=settings(),
+                clusterwide=not namespaces,
+                namespaces=list(namespaces),
+                stop_flag=stop,
+            )
+            return
+        except Exception as error:
+            # It gives up where a kind is deleted. Then the other kinds still need us: their objects have finalizers.
+            text = " ".join(str(_first(error)).split())
+            logger.error("event=kopf-ended error=%s: %s", type(_first(error)).__name__, text[:300])
+        if await _stopped_within(AGAIN_SECONDS, stop):
+            return
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+async def _stopped_within(seconds: float, stop: asyncio.Event) -> bool:
+    """Wait, while no kopf listens to signals."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+    return True

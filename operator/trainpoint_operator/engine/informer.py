@@ -14,6 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from trainpoint.clock import Chance, Clock
 from trainpoint.errors import ClusterPermissionError, TrainpointError
+from trainpoint_operator.engine.answers import AbsentError
 from trainpoint_operator.engine.cache import Cache
 from trainpoint_operator.engine.kube import SILENCE_SECONDS, GoneError, Kube, ThrottledError
 from trainpoint_operator.engine.resources import Resource
@@ -31,6 +32,8 @@ SAY_SECONDS: Final = 60.0
 SHORT_SECONDS: Final = 1.0
 """A watch that ends sooner, and told nothing, counts as a failure: else it would be asked for without a pause."""
 MARGIN_SECONDS: Final = 60.0
+ABSENT_SECONDS: Final = 10.0
+"""A kind that is not there for so long does not come with an installation that is under way."""
 
 
 class SignOfLife(Protocol):
@@ -132,6 +135,8 @@ class _Stream(Generic[T]):
         """whether the watch that is open, or was last, has told anything"""
         self._said: float | None = None
         self._failures = 0
+        self._absent_since: float | None = None
+        """since when the server has answered that there is no such kind"""
         self._version = ""
         """from which the watch goes on; empty: list first"""
         self._relist_at = 0.0
@@ -154,6 +159,10 @@ class _Stream(Generic[T]):
             except GoneError as error:
                 self._version = ""
                 self._log(logging.INFO, "history-gone", error.message)
+            except AbsentError as error:
+                self._version = ""
+                self._say(error)
+                self._without_kind()
             except TrainpointError as error:
                 # A stream that told something is taken up where it broke: the server sends what came after, or says
                 # that it cannot (410). One that told nothing is not trusted.
@@ -180,10 +189,19 @@ class _Stream(Generic[T]):
                 self._alive()
                 await asyncio.sleep(0)  # with thousands of objects: others have their turn
         relist.finish()
+        self._absent_since = None
         self._version = version
         self._relist_at = self._now() + asked.relist_seconds * (0.8 + 0.4 * self._informer.chance.fraction())
         self.listed = True
         self._informer.listed()
+
+    def _without_kind(self) -> None:
+        """Its CRD was deleted, or never installed: the other kinds do not wait for it, nor do those being deleted."""
+        if self._absent_since is None:
+            self._absent_since = self._now()
+        if not self.listed and self._now() - self._absent_since >= ABSENT_SECONDS:
+            self.listed = True
+            self._informer.listed()
 
     async def _watch(self) -> None:
         asked, cache = self._asked, self._informer.cache

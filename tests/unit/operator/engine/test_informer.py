@@ -224,6 +224,27 @@ def test_a_missing_right_is_told_once_a_minute_and_named(caplog: pytest.LogCaptu
     run(scenario, before=forbid, clock=clock, namespaces=["team"])
 
 
+def test_a_kind_that_is_not_installed_is_waited_for_a_while_and_found_when_it_comes() -> None:
+    """The other kinds must not wait for it: their objects may have to be let go."""
+    clock = FakeClock()
+
+    def without_kind(world: World) -> None:
+        world.api.fault = answers(404, "NotFound", "404 page not found")
+        world.api.put(RUNS, "team", "a")
+
+    async def scenario(world: World, informer: Informer[str]) -> None:
+        await eventually(lambda: "" if world.lists > 2 else str(world.lists), what="several attempts")
+        assert not informer.synced()
+        clock.advance(informers.ABSENT_SECONDS)
+        await eventually(lambda: "" if informer.synced() else "not yet", what="the others to be let go on")
+        assert "404 page not found" in informer.trouble()
+        assert world.names() == []
+        world.api.fault = None
+        await world.has("a")
+
+    run(scenario, before=without_kind, clock=clock)
+
+
 def test_the_server_is_not_asked_without_a_pause_when_its_watches_end_at_once() -> None:
     async def ended(request: web.Request) -> web.StreamResponse | None:
         return web.Response(body=b"") if "watch" in request.query else None
