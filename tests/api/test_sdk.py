@@ -60,7 +60,7 @@ def test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens(
     ]
     asked = []
     for process in processes:
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
         asked.append(int(out))
     lines = [line.split() for line in ledger.read_text().splitlines()]

@@ -24,7 +24,7 @@ from trainpoint.format.records import Holder
 
 CLAIMANTS = 20
 REQUESTS_OF_A_CLAIM = 6
-DEADLINE_SECONDS = 120
+DEADLINE_SECONDS = 300
 
 
 def start(place: Place, *arguments: str) -> subprocess.Popen[str]:

@@ -90,7 +90,7 @@ def test_ten_concurrent_runs_never_see_each_other(place: Place) -> None:
         name: place.start("counter.py", TRAINPOINT_WORKFLOW="counter", TRAINPOINT_RUN=name, TOTAL="6") for name in names
     }
     for name, process in started.items():
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=300)
         assert process.returncode == 0, f"{name}: {err}"
         assert starts(out) == ["start=0 loaded=False attempt=0"]
     catalog = place.catalog()
@@ -106,7 +106,7 @@ def test_twenty_processes_of_one_identity_are_served_in_turn(place: Place, tmp_p
     env = {"TRAINPOINT_WORKFLOW": "queue", "TRAINPOINT_RUN": "r", "LEDGER": str(ledger)}
     processes = [place.start("once.py", **env) for _ in range(20)]
     for process in processes:
-        _, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
     lines = [line.split() for line in ledger.read_text().splitlines()]
     begun = [int(number) for _, what, number in lines if what == "begin"]

@@ -24,7 +24,7 @@ def terminate(place: Place, mode: str = "") -> tuple[subprocess.Popen[str], list
     first = process.stdout.readline()
     assert first.startswith("start="), first + process.communicate(timeout=30)[1]
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     return process, (first + out).splitlines(), err
 
 
@@ -107,5 +107,5 @@ def test_opened_in_another_thread_it_installs_no_handler_and_works(place: Place)
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(60)
+    thread.join(120)
     assert seen == [before, 1]

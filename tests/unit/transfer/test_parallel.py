@@ -19,7 +19,7 @@ from trainpoint.errors import (
 from trainpoint.testing import FakeChance, FakeClock
 from trainpoint.transfer.parallel import LONGEST_DELAY_SECONDS, Persistence, Stop, backoff_seconds, run_all
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 class BoomError(Exception):

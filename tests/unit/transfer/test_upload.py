@@ -32,7 +32,7 @@ from trainpoint.transfer.tree import TreeFile, scan
 from trainpoint.transfer.upload import BUFFERED_BYTES, CHUNK_BYTES, STREAMS, Uploaded, upload
 
 LARGE = BUFFERED_BYTES + 3 * CHUNK_BYTES
-DEADLINE = 30.0
+DEADLINE = 120.0
 
 
 def send(
