@@ -86,6 +86,8 @@ def find_cluster(
             "kubectl get ckptstore,ckptpolicy",
         )
     policy, entry = chosen_policy(data, wanted, namespace=kube.namespace)
+    if note := entry.get("note"):  # of the operator; it keeps no job from training
+        say(str(note))
     store = entry.get("store")
     if not isinstance(store, dict) or not store.get("url"):
         raise NotConfiguredError(

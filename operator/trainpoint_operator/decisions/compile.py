@@ -21,6 +21,8 @@ MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "trainpoint"
 DATA_FINALIZER: Final = f"{names.GROUP}/data"
 """On a Checkpoint: the operator deletes the bytes before the object goes. Pods set it as they create the object."""
+_LASTING: Final = (reasons.SECRET_NOT_FOUND, reasons.SECRET_INCOMPLETE, reasons.SECRET_FORBIDDEN)
+"""Why a store is not ready that jobs are told too: they save with keys of their own, but nobody looks after it."""
 _NAMED: Final = 8
 """Names in a message."""
 
@@ -100,11 +102,10 @@ def _compile(policy: JsonObject, stores: Mapping[str, JsonObject], namespace: st
     )
     if ready.get("status") != "True":
         said = ready.get("message") or "it has not been tried yet"
-        return entry, Verdict(
-            False,
-            reasons.STORE_NOT_READY,
-            f"CheckpointStore {place.name} in namespace {namespace} is not ready: {said}",
-        )
+        text = f"CheckpointStore {place.name} in namespace {namespace} is not ready: {said}"
+        if ready.get("reason") in _LASTING:
+            entry["note"] = text
+        return entry, Verdict(False, reasons.STORE_NOT_READY, text)
     default = "; it is the namespace's default" if spec.get("default") else ""
     return entry, Verdict(True, reasons.COMPILED, f"jobs save to CheckpointStore {place.name}, {place.where}{default}")
 

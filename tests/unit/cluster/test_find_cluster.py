@@ -53,8 +53,11 @@ class OneConfigMap:
         return self.data
 
 
-def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **entries: object) -> Cluster:
-    """What a pod with the contract's variables finds, without a mounted ConfigMap."""
+def found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, said: list[str] | None = None, **entries: object
+) -> Cluster:
+    """What a pod with the contract's variables finds, without a mounted ConfigMap; ``said``: what it logs."""
+    told: list[str] = [] if said is None else said
     payload = base64.urlsafe_b64encode(
         json.dumps({"kubernetes.io": {"namespace": "team-a", "pod": {"name": "p-0", "uid": "u"}}}).encode()
     ).decode()
@@ -71,7 +74,7 @@ def found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **entries: object) ->
         environ,
         clock=FakeClock(),
         chance=FakeChance(),
-        say=lambda _: None,
+        say=told.append,
         account=tmp_path,
         mount=tmp_path / "nothing",
     )
@@ -98,6 +101,13 @@ def test_the_operators_sentence_is_raised_before_anything_else_is_missed(
     with pytest.raises(NotConfiguredError) as caught:
         found(monkeypatch, tmp_path, llm={"default": True, "error": error})
     assert (caught.value.message, caught.value.remedy) == (error["message"], error["remedy"])
+
+
+def test_the_operators_note_is_logged_and_the_job_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    said: list[str] = []
+    entry = {"default": True, "store": {"name": "main", "url": "s3://b/p"}, "note": "CheckpointStore main is not ready"}
+    assert found(monkeypatch, tmp_path, said=said, llm=entry).store_name == "main"
+    assert said == ["CheckpointStore main is not ready"]
 
 
 def test_the_text_of_a_ca_bundle_is_a_certificate_authority(tmp_path: Path) -> None:

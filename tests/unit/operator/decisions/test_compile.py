@@ -56,6 +56,15 @@ def test_an_entry_is_what_the_sdk_reads_back() -> None:
     assert "s3://checkpoints/llm" in verdict.sentence
 
 
+@pytest.mark.parametrize(("reason", "told"), [(reasons.SECRET_NOT_FOUND, True), (reasons.UNREACHABLE, False)])
+def test_jobs_are_told_of_a_store_that_lacks_its_secret_and_not_of_one_that_is_away(reason: str, told: bool) -> None:
+    found = store(ready="False", message="there is no Secret x")
+    found["status"]["conditions"][0]["reason"] = reason
+    compiled = compile_namespace("team-a", [policy("llm", default=True)], [found])
+    _, entry = chosen_policy(compiled.data, "", namespace="team-a")
+    assert entry.get("note") == (compiled.verdicts["llm"].sentence if told else None)
+
+
 def test_the_store_is_the_one_that_is_named_else_the_only_one() -> None:
     compiled = compile_namespace(
         "team-a",
