@@ -116,7 +116,7 @@ class Checkpoint(Reading):
         except BaseException as error:
             self._give_up(error)
             raise
-        atexit.register(self.close)
+        atexit.register(self._close_at_exit)
 
     def _open(
         self,
@@ -299,6 +299,11 @@ class Checkpoint(Reading):
         """Wait for saves in flight, write down the end, remove the temporary directory. Safe to repeat."""
         self._close(None)
 
+    def _close_at_exit(self) -> None:
+        """The program ends and has not closed it. What nobody caught is how it ended: a crash has completed nothing."""
+        interactive = hasattr(sys, "ps1") or sys.flags.interactive  # there an error of before is not the end
+        self._close(None if interactive else getattr(sys, "last_value", None))
+
     def __enter__(self) -> Self:
         self._need_open()
         return self
@@ -316,7 +321,7 @@ class Checkpoint(Reading):
         if self._closed:
             return
         self._closed = "is closed"
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
         deferred: TrainpointError | None = None
         try:
             if self._writer is not None:
@@ -357,7 +362,7 @@ class Checkpoint(Reading):
     def on_forked(self) -> None:
         """This is a forked child's copy: closed, and nothing of the parent's is touched."""
         self._closed = "was opened by the parent of this forked process"
-        atexit.unregister(self.close)
+        atexit.unregister(self._close_at_exit)
         if self._writer is not None:
             self._writer.abandon()
 
