@@ -76,7 +76,8 @@ def new_claim(pod: Pod, me: Holder, *, attempt: int, nonce: str, time: str) -> J
         "holder": holder,
         "nonce": nonce,
         "time": time,
-        "job": pod.controller_name or None,
+        # Not of other controllers: whoever reads it looks for a Job of that name, and takes a missing one as gone.
+        "job": pod.controller_name if pod.controller_kind == "Job" else None,
         "seen": None,
         "firstSequence": None,
         "loaded": None,
