@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +15,11 @@ from trainpoint.clock import SystemChance, SystemClock
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.store.s3 import S3Store
+
+
+def asked(proxy: Proxy) -> Counter[str]:
+    """Requests by verb, but for the holder's signs of life: those come by the clock."""
+    return Counter(request.verb for request in list(proxy.log) if not request.path.endswith(".beat"))
 
 
 @pytest.mark.parametrize("count", [10, 3000])
@@ -41,8 +47,8 @@ def test_latest_is_one_list_and_one_get_at_any_number_of_checkpoints(
         latest = ckpt.latest()
         assert latest is not None
         assert latest.step == count
-        assert dict(proxy.requests) == {"LIST": 1, "GET": 1}
+        assert asked(proxy) == {"LIST": 1, "GET": 1}
         proxy.reset()
         assert ckpt.list()[0].step == count
-        assert sum(proxy.requests.values()) <= 4
-        assert set(proxy.requests) == {"LIST", "GET"}
+        assert sum(asked(proxy).values()) <= 4
+        assert set(asked(proxy)) == {"LIST", "GET"}
