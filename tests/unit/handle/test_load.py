@@ -128,7 +128,7 @@ def test_latest_is_one_page_and_one_manifest_whatever_the_number(
 ) -> None:
     monkeypatch.setattr(
         Claim, "start_beat", lambda claim: None
-    )  # signs of life come by the clock, and would be counted
+    )  # they come by the clock, and would be counted
     task = TaskPath("w", "r", "main")
     catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
     with Checkpoint(workflow="w", run="r", store=url, load_policy=None) as ckpt:
