@@ -20,7 +20,7 @@ from tests.support.nodes import Nodes
 Object = Mapping[str, Any]
 """A Kubernetes object as JSON."""
 
-DEADLINE_SECONDS: Final = 120.0
+DEADLINE_SECONDS: Final = 240.0
 _POLL_SECONDS: Final = 0.2
 _T = TypeVar("_T")
 
@@ -36,7 +36,7 @@ class Cluster:
     nodes: Nodes | None
     """None on a cluster that is not ours"""
 
-    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 60) -> str:
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 120) -> str:
         """Standard output of kubectl; ClusterError with its standard error where it fails."""
         done = self.try_kubectl(*words, stdin=stdin, seconds=seconds)
         if done.returncode != 0:
@@ -44,7 +44,7 @@ class Cluster:
         return done.stdout
 
     def try_kubectl(
-        self, *words: str, stdin: str | None = None, seconds: float = 60
+        self, *words: str, stdin: str | None = None, seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         """kubectl with whatever exit code it ends, for tests of refusals."""
         try:
@@ -86,11 +86,11 @@ class Namespace:
     cluster: Cluster
     name: str
 
-    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 60) -> str:
+    def kubectl(self, *words: str, stdin: str | None = None, seconds: float = 120) -> str:
         return self.cluster.kubectl(f"--namespace={self.name}", *words, stdin=stdin, seconds=seconds)
 
     def try_kubectl(
-        self, *words: str, stdin: str | None = None, seconds: float = 60
+        self, *words: str, stdin: str | None = None, seconds: float = 120
     ) -> subprocess.CompletedProcess[str]:
         return self.cluster.try_kubectl(f"--namespace={self.name}", *words, stdin=stdin, seconds=seconds)
 
