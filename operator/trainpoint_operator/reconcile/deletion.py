@@ -25,10 +25,9 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
     """One step of the deletion; seconds until the next."""
     if DATA_FINALIZER not in view.finalizers:
         return None
-    known = view.state == "Deleting"
     verdict = may_delete(
         DeletionInput(
-            seen=since(view.status, "DeletionBlocked") if known else None,
+            seen=since(view.status, "DeletionBlocked"),
             now=ctx.clock.now(),
             retain=view.retain,
             store=view.store,
@@ -39,7 +38,7 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
     )
     match verdict:
         case Wait():
-            if not known:
+            if view.state != "Deleting" or since(view.status, "DeletionBlocked") is None:
                 await _tell(view, ctx, Condition("DeletionBlocked", "False", reasons.DELETING, "its bytes are going"))
             return verdict.seconds
         case Keep():
@@ -83,7 +82,7 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
 
 
 async def _archive(view: CheckpointView, ctx: Context) -> None:
-    """Note in the bucket that the object is gone on purpose; where the bucket cannot be reached, it goes all the same."""
+    """Note in the bucket that the object is gone on purpose; where that cannot be reached, it goes all the same."""
     try:
         catalog = await ctx.buckets.of(view.namespace, view.store)
         await asyncio.to_thread(catalog.archive, view.ref.task, view.ref.id, by="the operator")

@@ -21,9 +21,9 @@ from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import RunEndRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint_operator.context import Context
-from trainpoint_operator.decisions.attempts import Account, account
+from trainpoint_operator.decisions.attempts import Account, account, start_failures
 from trainpoint_operator.decisions.endings import Ending, attempt_of, ending
-from trainpoint_operator.decisions.run_state import RunInput, Verdict, conditions, outcome, run_state
+from trainpoint_operator.decisions.run_state import RunInput, Verdict, conditions, outcome, pods_of_task, run_state
 from trainpoint_operator.decisions.run_status import Chosen, best_text, chosen
 from trainpoint_operator.engine.resources import CHECKPOINTS, PODS, RUNS, Key
 from trainpoint_operator.inventory import look
@@ -83,7 +83,7 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         facts.claim,
         facts.checkpoints,
         ending_of=lambda entry: _ending(entry, facts, ctx),
-        start_failures=_start_failures(facts),
+        start_failures=start_failures(pods_of_task(facts.pods, facts.known, facts.job_name), facts.known, facts.claim),
     )
     picked = chosen(
         facts.checkpoints,
@@ -128,10 +128,9 @@ async def _gather(key: Key, ctx: Context) -> Facts | None:
         for entry in status.get("attempts", ())
         if "result" not in entry and entry.get("podUID")
     }
-    if claim.get("holder", {}).get("uid"):
-        over = any(e.get("nonce") == claim["nonce"] and "result" in e for e in status.get("attempts", ()))
-        if not over:
-            open_ends[str(claim["holder"]["uid"])] = str(claim["holder"]["name"])
+    ended = any(e.get("nonce") == claim.get("nonce") and "result" in e for e in status.get("attempts", ()))
+    if claim.get("holder", {}).get("uid") and not (ended and "outcome" in status):  # an ended one's pod may go on
+        open_ends[str(claim["holder"]["uid"])] = str(claim["holder"]["name"])
     seen: dict[str, PodView | None] = {}
     gone: set[str] = set()
     for uid, name in open_ends.items():
@@ -184,14 +183,6 @@ def _ending(entry: JsonObject, facts: Facts, ctx: Context) -> Ending | None:
     return ending(attempt_of(entry, facts.claim), facts.seen.get(uid), gone=uid in facts.gone, now=ctx.clock.now())
 
 
-def _start_failures(facts: Facts) -> int:
-    """Pods of its Job that ended since the newest claim, and never claimed."""
-    claimed = {str(e.get("podUID", "")) for e in facts.known} | {str(facts.claim.get("holder", {}).get("uid", ""))}
-    return sum(
-        pod.over and pod.phase == "Failed" and not pod.disruption and pod.uid not in claimed for pod in facts.pods
-    )
-
-
 def _inputs(key: Key, facts: Facts, told: Account, picked: Chosen, ctx: Context) -> RunInput:
     return RunInput(
         name=key.name,
@@ -202,6 +193,7 @@ def _inputs(key: Key, facts: Facts, told: Account, picked: Chosen, ctx: Context)
         job=facts.job,
         job_name=facts.job_name,
         outcome=facts.run.get("status", {}).get("outcome", {}),
+        state=str(facts.run.get("status", {}).get("state", "")),
         resume=picked.resume,
         charged=told.charged,
         limit=facts.policy.settings.retry.limit,
