@@ -59,7 +59,6 @@ def demo(tmp_path: Path) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_demo_kills_a_job_that_goes_on_and_leaves_nothing_behind(
     cluster: Cluster, operator: Operator, tmp_path: Path
 ) -> None:
@@ -75,7 +74,6 @@ def test_the_demo_kills_a_job_that_goes_on_and_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.xdist_group("demo")
 def test_an_interrupted_demo_leaves_nothing_behind(cluster: Cluster, operator: Operator, tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         assert process.stdout is not None
