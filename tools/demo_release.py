@@ -75,6 +75,9 @@ def remove(client: Client) -> list[str]:
     """All that a demo has made, if it is there. What that was, in words."""
     removed = []
     if _marked(client, NAMESPACE):
+        # At once: a job that trains would save for the last time, while its store goes too.
+        client.kubectl("delete", "jobs", "--all", f"--namespace={NAMESPACE}", "--cascade=orphan")
+        client.kubectl("delete", "pods", "--all", f"--namespace={NAMESPACE}", "--grace-period=1", "--wait=false")
         # With the operator still there, so that it lets its finalizers go.
         client.kubectl("delete", "namespace", NAMESPACE, f"--timeout={_GONE_SECONDS}s", seconds=_GONE_SECONDS + 30)
         removed.append(f"namespace {NAMESPACE}")
