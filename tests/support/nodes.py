@@ -74,6 +74,31 @@ class Nodes:
         except ToolError as error:
             raise NodeError(str(error)) from None
 
+    # --- a node as a whole --------------------------------------------------------------------------------------------
+
+    def kill_node(self, node: str) -> None:
+        """As a power failure would."""
+        _docker("kill", node)
+
+    def start_node(self, node: str) -> None:
+        """Have it back, and wait until it is ready. Does nothing to one that runs and is ready.
+
+        Its kubelet registers it anew, if its Node object was deleted.
+        """
+        _docker("start", node)
+        deadline = time.monotonic() + _SECONDS
+        wanted = "--output=jsonpath={.status.conditions[?(@.type=='Ready')].status} {.spec.taints}"
+        while True:
+            seen = subprocess.run(
+                ["kubectl", "get", "node", node, wanted, "--request-timeout=5s"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if seen.stdout.strip() == "True":
+                return
+            if time.monotonic() > deadline:
+                raise NodeError(f"{node} is not ready after {_SECONDS:.0f} s: {seen.stdout} {seen.stderr}")
+            time.sleep(0.5)
+
     # --- the API server -----------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
@@ -136,6 +161,12 @@ class Nodes:
             if (namespace is None or request.namespace == namespace or f":{namespace}:" in request.user)
             and (pod is None or request.pod == pod)
         ]
+
+
+def _docker(*words: str) -> None:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, timeout=_SECONDS, check=False)
+    if done.returncode != 0:
+        raise NodeError(f"docker {' '.join(words)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
 
 
 def request_of(event: Mapping[str, Any]) -> Request:
