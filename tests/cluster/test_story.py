@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.command_line import invoke
 from tests.support.nodes import Nodes
 from tests.support.release import TeamSpace
+from trainpoint.cli.main import kubectl
 
 STEPS = [*range(5, 41, 5)]
 SHOWN = ["WORKFLOW", "TASK", "INDEX", "ATTEMPT", "STEP", "METRIC", "SIZE", "STATUS", "AGE"]
@@ -58,3 +60,8 @@ def test_a_job_that_is_killed_goes_on_and_kubectl_tells_its_story(
         assert reason in told
     assert "killed by signal 9" in told
     namespace.kubectl("wait", "--for=condition=Ready", f"ckpt/{checkpoints[0]['metadata']['name']}", "--timeout=5s")
+
+    why = invoke("why", "job/llm", "-n", namespace.name, program=kubectl)
+    assert why.exit_code == 0, why.stderr
+    for piece in ("attempt 0", "0 → 15", "killed by signal 9", "attempt 1", "15 → 40", "loaded", "(step 15)", "fresh"):
+        assert piece in why.stdout, (piece, why.stdout)
