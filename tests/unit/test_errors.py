@@ -40,6 +40,13 @@ def test_no_two_errors_share_a_code() -> None:
     assert set(error_classes().values()) == set(DEFINED)
 
 
+def test_a_subclass_made_elsewhere_does_not_take_the_place_of_ours() -> None:
+    class ThrottledError(StoreTimeoutError):
+        pass
+
+    assert error_classes()[ThrottledError.code] is StoreTimeoutError
+
+
 @every_error
 def test_an_error_has_a_code_of_its_own_and_a_name_ending_in_error(cls: type[TrainpointError]) -> None:
     assert cls.__name__.endswith("Error")
