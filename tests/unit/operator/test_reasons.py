@@ -35,9 +35,8 @@ def written(tree: ast.Module) -> Iterator[str]:
     """Values of the constants of ``reasons`` that a module uses, but for those that it only compares with."""
     compared = {id(n) for c in ast.walk(tree) if isinstance(c, ast.Compare) for n in ast.walk(c)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "reasons":
-            if id(node) not in compared:
-                yield getattr(reasons, node.attr)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "reasons" and id(node) not in compared:
+            yield getattr(reasons, node.attr)
 
 
 def name_of(call: ast.Call) -> str:
