@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from tests.support.cluster import Object
 from tests.support.nodes import Nodes
@@ -41,7 +40,7 @@ def test_what_the_api_server_missed_is_recorded_when_it_is_back(
     alone: None, operator: Operator, team: TeamSpace, nodes: Nodes
 ) -> None:
     """It is away while a pod saves, and the process that could have recorded it later is killed."""
-    team.train("llm", env={"STEPS": "120", "SAVE_EVERY": "10", "STEP_SECONDS": "0.3"})
+    team.train("llm", env={"STEPS": "600", "SAVE_EVERY": "20", "FIRST_STEP_SECONDS": "0.3"})
     pod = team.pod_of("llm")
     team.namespace.wait_for_log(pod, "step=15")
     found = team.namespace.get("pod", pod)
@@ -54,13 +53,13 @@ def test_what_the_api_server_missed_is_recorded_when_it_is_back(
     with nodes.api_server_away():
         before = committed()
         seen = team.namespace.wait_until("saves go on", committed, lambda count: count >= before + 2)
-        assert seen < 12, "training was over before the API server was away"
+        assert seen < 30, "training was over before the API server was away"
         nodes.kill(found, matching="steps.py")
     team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
-    team.wait_until_verified([*range(10, 121, 10)], "llm", seconds=PATIENCE_SECONDS)
+    team.wait_until_verified([*range(20, 601, 20)], "llm", seconds=PATIENCE_SECONDS)
     attempts = team.wait_for_run("llm", "Succeeded")["status"]["attempts"]
     assert [(a["attempt"], a["result"]) for a in attempts] == [(0, "Failed"), (1, "Completed")]
-    assert attempts[0]["toStep"] == attempts[1]["fromStep"] >= 10 * seen
+    assert attempts[0]["toStep"] == attempts[1]["fromStep"] >= 20 * seen
 
 
 def test_an_object_that_vanished_without_its_bytes_is_recorded_again(
@@ -98,17 +97,23 @@ def test_of_two_replicas_one_leads_and_the_other_takes_over_in_time(
 ) -> None:
     operator.scale(2)
     try:
-        held = lease(operator)["holderIdentity"]
+        before = lease(operator)
+        held, renewed = before["holderIdentity"], [str(before["renewTime"])]
         (leader,) = [pod for pod in operator.pods() if held.startswith(pod["metadata"]["name"])]
-        killed = datetime.now(UTC)
         nodes.kill(leader, matching=OPERATOR)
+
+        def look() -> Object:
+            seen = lease(operator)
+            renewed.extend([seen["renewTime"]] if seen["holderIdentity"] == held else [])
+            return seen
+
         taken = team.namespace.wait_until(
-            "another one leads", lambda: lease(operator), lambda seen: seen.get("holderIdentity") not in ("", held)
+            "another one leads", look, lambda seen: seen.get("holderIdentity") not in ("", held)
         )
-        seconds = (parse_rfc3339(taken["acquireTime"]) - killed).total_seconds()
+        seconds = (parse_rfc3339(taken["acquireTime"]) - parse_rfc3339(max(renewed))).total_seconds()
         record_property("takeover seconds", round(seconds, 1))
         limit = LEASE_SECONDS + LEASE_SECONDS / 8
-        assert seconds <= limit + 3, f"{seconds:.1f} s; 3 s are for a machine that is busy"
+        assert seconds <= limit + 3, f"{seconds:.1f} s after the last renewal; 3 s are for a machine that is busy"
         team.train("llm", env={"STEPS": "10"})
         team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
         team.wait_until_verified([5, 10], "llm")

@@ -1,6 +1,6 @@
 """A training of STEPS steps that saves every 5 and prints each. HOLD_AT: attempt 0 waits there, to be killed.
 
-SAVE_EVERY: another number of steps; empty for what the policy says.
+SAVE_EVERY: another number of steps; empty for what the policy says. FIRST_STEP_SECONDS: a step of attempt 0 takes so long.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from trainpoint import Checkpoint
 STEPS = int(os.environ.get("STEPS", "40"))
 HOLD_AT = int(os.environ.get("HOLD_AT", "0"))
 SECONDS = float(os.environ.get("STEP_SECONDS", "0.02"))
+FIRST_SECONDS = float(os.environ.get("FIRST_STEP_SECONDS", SECONDS))
 EVERY = os.environ.get("SAVE_EVERY", "5")
 
 with Checkpoint(every_steps=int(EVERY) if EVERY else None) as ckpt:
@@ -20,7 +21,7 @@ with Checkpoint(every_steps=int(EVERY) if EVERY else None) as ckpt:
     assert number == ckpt.step
     print(f"start={ckpt.step} attempt={ckpt.attempt}", flush=True)
     for step in range(ckpt.step, STEPS):
-        time.sleep(SECONDS)  # the step's work
+        time.sleep(SECONDS if ckpt.attempt else FIRST_SECONDS)  # the step's work
         done = step + 1
         if ckpt.should_save(done):
             with ckpt.stage(step=done, metrics={"loss": 1 / done}) as folder:
