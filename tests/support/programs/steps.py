@@ -1,6 +1,6 @@
 """A training of STEPS steps that saves every 5 and prints each. HOLD_AT: attempt 0 waits there, to be killed.
 
-SAVE_EVERY: another number of steps; empty for what the policy says. FIRST_STEP_SECONDS: a step of attempt 0 takes so long.
+SAVE_EVERY: another number of steps; empty for what the policy says. FIRST_STEP_SECONDS: one of attempt 0 takes so long.
 """
 
 from __future__ import annotations
