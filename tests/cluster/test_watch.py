@@ -23,7 +23,6 @@ STOP, CONTINUE = 19, 18
 def patient_operator(alone: None, operator: Operator) -> Iterator[Operator]:
     """One that stays the leader while the API server is started anew."""
     operator.install(leaseSeconds=120)
-    operator.scale(1)  # waits until the one of before has ended
     yield operator
     operator.install()
 

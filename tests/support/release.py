@@ -94,16 +94,21 @@ class Operator:
     def install(self, **values: Any) -> str:
         """Install or upgrade, and wait until it is ready. What Helm printed."""
         with one_at_a_time():
-            return _install({**self.values(), **values})
+            printed = _install({**self.values(), **values})
+            self._wait_for_pods(int(values.get("replicas", 1)))
+        return printed
 
     def ensure(self) -> None:
         """Installed with this image and working, unless it is."""
         with one_at_a_time():
             if _installed(self.cluster) != (self.image, 1, 1):
                 _install(self.values())
+            self._wait_for_pods(1)
 
-    def uninstall(self) -> str:
-        return helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
+    def uninstall(self) -> None:
+        """Remove the release, and wait until nothing of it runs."""
+        helm("uninstall", RELEASE, f"--namespace={SYSTEM}", "--wait", "--timeout=120s")
+        self._wait_for_pods(0)
 
     def pods(self) -> Sequence[Object]:
         return [p for p in self.system.list("pods") if p["metadata"]["labels"].get("app.kubernetes.io/name") == RELEASE]
@@ -111,11 +116,15 @@ class Operator:
     def scale(self, replicas: int) -> None:
         """Change how many run, and wait until it is so."""
         self.system.kubectl("scale", f"deployment/{RELEASE}", f"--replicas={replicas}")
+        self._wait_for_pods(replicas)
+
+    def _wait_for_pods(self, count: int) -> None:
+        """Until so many are ready, and those of before have ended."""
         self.system.wait_until(
-            f"{replicas} operators run",
+            f"{count} operators run",
             self.pods,
             lambda pods: (
-                len(pods) == replicas
+                len(pods) == count
                 and all(s["ready"] for pod in pods for s in pod["status"].get("containerStatuses", [{"ready": False}]))
             ),
         )
