@@ -104,8 +104,8 @@ cluster: $(READY) ## rung: real pods on the test cluster, which it creates and r
 demo: $(READY) ## about two minutes: a training, killed several times, that ends as if nothing had happened
 	@$(BIN)/python tools/demo.py
 
-demo-cluster: $(READY) ## a job on Kubernetes that is killed with -9 and goes on; the first time ever it takes long
-	@$(BIN)/python tools/demo_cluster.py
+demo-cluster: $(READY) ## a job on Kubernetes that is killed with -9 and goes on (DEMO=--keep: all of it stays)
+	@$(BIN)/python tools/demo_cluster.py $(DEMO)
 
 bench: $(READY) ## figures: import time, save and load of 1 GiB
 	@$(BIN)/python -m benchmarks

@@ -354,8 +354,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DemoError, ToolError, BuildError, ServerError) as error:
         print(f"\nthe demo failed: {error}", file=sys.stderr)
         return 1
-    left = "" if options.keep else "; nothing is left behind"
-    print(f"\n{time.monotonic() - begun:.0f} s{left}. Your turn: docs/tutorial/cluster.md")
+    left = "" if options.keep else "; nothing is left behind. To look around in it: make demo-cluster DEMO=--keep"
+    print(f"\n{time.monotonic() - begun:.0f} s{left}\nYour turn: docs/tutorial/cluster.md")
     return 0
 
 
