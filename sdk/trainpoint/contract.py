@@ -1,8 +1,8 @@
 """The pod contract: the lines of a pod template by which a training process knows who it is. Pure.
 
-Its two faces are ``trainpoint inject`` and the Helm library chart ``charts/trainpoint-lib``, which is generated from the
-parts below. All of it is optional for the cluster: a label that is not there gives an empty variable, a ConfigMap or
-Secret that is not there an empty mount; nothing keeps a pod from starting.
+Its two faces are ``trainpoint inject`` and the Helm library chart ``charts/trainpoint-lib``, which is generated from
+the parts below. All of it is optional for the cluster: a label that is not there gives an empty variable, a ConfigMap
+or Secret that is not there an empty mount; nothing keeps a pod from starting.
 """
 
 from __future__ import annotations
