@@ -82,6 +82,10 @@ class Routes:
         meta = one["metadata"]
         self._enqueue(Key(STORES.kind, meta["namespace"], meta["name"]), 0.0)
         self._enqueue(Key(POLICIES.kind, meta["namespace"], ""), 0.0)
+        if old is None:  # now it can be looked into
+            for key in self._audits:
+                if key.namespace == meta["namespace"]:
+                    self._enqueue(key, 0.0)
 
     def pod(self, old: PodView | None, new: PodView | None) -> None:
         one = new or old

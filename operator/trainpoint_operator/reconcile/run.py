@@ -240,6 +240,8 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
     if not store or not facts.claim:
         ctx.audits.discard(key)
         return False
+    if ctx.caches.stores.get(key.namespace, store) is None:
+        return False  # looked for when the store is there
     identity = facts.run["spec"]["identity"]
     task = TaskPath(identity["workflow"], identity["run"], identity["task"], identity.get("index", ""), key.namespace)
     nonces = {str(facts.claim["nonce"]), *(str(entry.get("nonce", "")) for entry in facts.known)}
@@ -277,6 +279,8 @@ async def _tell_bucket(facts: Facts, result: JsonObject, ctx: Context) -> bool:
     store = str(facts.run["spec"].get("storeRef", {}).get("name", ""))
     if before.get("result") == result["result"] or not store:
         return True
+    if ctx.caches.stores.get(facts.run["metadata"]["namespace"], store) is None:
+        return True  # nobody can be told
     identity = facts.run["spec"]["identity"]
     key = run_end_key(facts.run["metadata"]["namespace"], identity["workflow"], identity["run"])
     record = RunEndRecord(result["result"], str(result["message"])[:500], str(result["time"]))

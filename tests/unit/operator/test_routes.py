@@ -223,3 +223,12 @@ def test_a_relist_that_finds_nothing_new_wakes_nobody(world: World) -> None:
     world.caches.jobs.replace([job_object()])
     assert world.woken() == []
     assert run["status"]["claim"]["time"] == fine(5)
+
+
+def test_a_store_that_appears_wakes_the_runs_that_are_to_be_looked_for_in_it(world: World) -> None:
+    world.audits.add(RUN)
+    world.audits.add(Key("CheckpointRun", "elsewhere", "other"))
+    store = {"metadata": {"namespace": "team-a", "name": "main", "uid": "u", "generation": 1}, "spec": {}}
+    assert world.apply("stores", store, "ADDED") == sorted([POLICIES, RUN, STORE])
+    changed = {**store, "metadata": {**store["metadata"], "generation": 2}}
+    assert world.apply("stores", changed) == sorted([POLICIES, STORE])
