@@ -171,8 +171,8 @@ class TeamSpace:
 
     def ready(self) -> None:
         """Wait until store and policy are."""
-        self.namespace.wait("checkpointstore/main", "condition=Ready", seconds=60)
-        self.namespace.wait("checkpointpolicy/default", "condition=Ready", seconds=60)
+        self.namespace.wait("checkpointstore/main", "condition=Ready", seconds=180)
+        self.namespace.wait("checkpointpolicy/default", "condition=Ready", seconds=180)
 
     def train(
         self, name: str, program: str = "steps.py", *, env: Mapping[str, str] | None = None, **values: Any

@@ -39,8 +39,9 @@ FIELD_MANAGER: Final = "trainpoint-operator"
 MERGE_PATCH: Final = "application/merge-patch+json"
 REQUEST_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 10.0
-SILENCE_SECONDS: Final = 60.0
-"""A watch is given up when nothing has come for so long beyond the time that the server was to end it."""
+SILENCE_SECONDS: Final = 90.0
+"""A watch that says nothing for so long is given up: the server sends a bookmark about once a minute (kube-apiserver,
+``bookmarkFrequency``). A stream can be left without a sender, as when its kind is deleted and made anew."""
 CONNECTIONS: Final = 40
 
 
@@ -139,7 +140,7 @@ class Kube:
 
         Raises:
             GoneError: the server has no history from there on; list again.
-            ClusterUnreachableError: the stream broke, or nothing came for a minute longer than it should.
+            ClusterUnreachableError: the stream broke, or nothing came for so long that it is dead (no bookmark).
         """
         query = _given(
             watch="true",
@@ -149,9 +150,7 @@ class Kube:
             labelSelector=labels,
             fieldSelector=fields,
         )
-        timeout = aiohttp.ClientTimeout(
-            total=None, sock_connect=CONNECT_SECONDS, sock_read=seconds + self._silence_seconds
-        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=self._silence_seconds)
         what = what_of("watch", resource, resource.path(namespace))
         response: aiohttp.ClientResponse | None = None
         try:
