@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -63,48 +64,58 @@ def settings() -> kopf.OperatorSettings:
     made.watching.connect_timeout = 10
     made.watching.reconnect_backoff = 1
     made.networking.request_timeout = 30
-    made.process.ultimate_exiting_timeout = 10
+    made.process.ultimate_exiting_timeout = None  # else it ends our process after a failure of its own
     return made
 
 
 async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Until ``stop`` is set, or a signal comes."""
+    """Until ``stop`` is set, or a signal comes.
+
+    kopf has a thread and an event loop of its own. Where it ends, as it does where a kind is deleted, it cancels every
+    task of its loop that is younger than itself, "even if those tasks were created by other means"
+    (``kopf._core.reactor.running.run_tasks``): in ours that would be the workers.
+    """
     # kopf names itself after the system's user, and an image's numeric user has no name.
     os.environ.setdefault("LOGNAME", "trainpoint")
-    while True:
+    loop = asyncio.get_running_loop()
+    ending = threading.Event()
+
+    def told(key: Key, after: float) -> None:
+        loop.call_soon_threadsafe(enqueue, key, after)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    thread = threading.Thread(target=_watch, args=(told, tuple(namespaces), ending), name="kopf", daemon=True)
+    thread.start()
+    try:
+        await stop.wait()
+    finally:
+        ending.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _watch(told: Enqueue, namespaces: Sequence[str], ending: threading.Event) -> None:
+    """In kopf's thread: until ``ending`` is set, started again where it gives up."""
+    while not ending.is_set():
         try:
-            await kopf.operator(
-                registry=registry(enqueue),
-                settings=settings(),
-                clusterwide=not namespaces,
-                namespaces=list(namespaces),
-                stop_flag=stop,
+            asyncio.run(
+                kopf.operator(
+                    registry=registry(told),
+                    settings=settings(),
+                    clusterwide=not namespaces,
+                    namespaces=list(namespaces),
+                    stop_flag=ending,
+                )
             )
-            return
         except Exception as error:
             # It gives up where a kind is deleted. Then the other kinds still need us: their objects have finalizers.
             text = " ".join(str(_first(error)).split())
             logger.error("event=kopf-ended error=%s: %s", type(_first(error)).__name__, text[:300])
-        if await _stopped_within(AGAIN_SECONDS, stop):
-            return
+        ending.wait(AGAIN_SECONDS)
 
 
 def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-async def _stopped_within(seconds: float, stop: asyncio.Event) -> bool:
-    """Wait, while no kopf listens to signals."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return False
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-    return True
