@@ -19,8 +19,6 @@ from trainpoint_operator.decisions.store_place import place_of
 
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGER: Final = "trainpoint"
-DATA_FINALIZER: Final = f"{names.GROUP}/data"
-"""On a Checkpoint: the operator deletes the bytes before the object goes. Pods set it as they create the object."""
 _LASTING: Final = (reasons.SECRET_NOT_FOUND, reasons.SECRET_INCOMPLETE, reasons.SECRET_FORBIDDEN)
 """Why a store is not ready that jobs are told too: they save with keys of their own, but nobody looks after it."""
 _NAMED: Final = 8
@@ -78,7 +76,7 @@ def config_key(policy: str) -> str:
 
 def _compile(policy: JsonObject, stores: Mapping[str, JsonObject], namespace: str) -> tuple[JsonObject, Verdict]:
     name, spec = policy["metadata"]["name"], policy["spec"]
-    entry: JsonObject = {"default": bool(spec.get("default")), "operator": {"finalizer": DATA_FINALIZER}}
+    entry: JsonObject = {"default": bool(spec.get("default")), "operator": {"finalizer": names.DATA_FINALIZER}}
     try:
         entry["policy"] = json.loads(to_json(settings_from(spec, f"CheckpointPolicy {name}")))
     except TrainpointError as error:

@@ -11,14 +11,14 @@ from trainpoint.errors import ClusterUnreachableError, TrainpointError
 from trainpoint_operator.conditions import Condition
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.deletion import Blocked, Delete, DeletionInput, Keep, Wait, may_delete
-from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, NAMESPACES, RUNS, Resource
+from trainpoint_operator.engine.resources import CHECKPOINTS, RUNS
 from trainpoint_operator.reconcile.status import since, write_status
+from trainpoint_operator.reconcile.terminating import kind_terminating, namespace_terminating
 from trainpoint_operator.views import CheckpointView
 
 logger = logging.getLogger(__name__)
 
 BLOCKED_SECONDS = 30.0
-CRD_NAME = f"{CHECKPOINTS.plural}.{CHECKPOINTS.group}"
 
 
 async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
@@ -32,8 +32,8 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
             retain=view.retain,
             store=view.store,
             store_exists=ctx.caches.stores.get(view.namespace, view.store) is not None,
-            namespace_terminating=await _terminating(ctx, NAMESPACES, view.namespace),
-            kind_terminating=await _terminating(ctx, CRDS, CRD_NAME),
+            namespace_terminating=await namespace_terminating(view.namespace, ctx),
+            kind_terminating=await kind_terminating(CHECKPOINTS, ctx),
         )
     )
     match verdict:
@@ -90,11 +90,6 @@ async def _archive(view: CheckpointView, ctx: Context) -> None:
         raise
     except TrainpointError as error:
         logger.warning("key=%s/%s event=not-archived error=%s", view.namespace, view.name, error.message)
-
-
-async def _terminating(ctx: Context, resource: Resource, name: str) -> bool:
-    found = await ctx.kube.get(resource, "", name)
-    return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
 
 async def _tell(view: CheckpointView, ctx: Context, blocked: Condition) -> None:

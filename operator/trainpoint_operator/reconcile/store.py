@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final
 
 from trainpoint.api import reasons
+from trainpoint.api.names import STORE_FINALIZER
 from trainpoint.format.digest import JsonObject
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.store_health import (
@@ -21,11 +22,11 @@ from trainpoint_operator.decisions.store_health import (
 )
 from trainpoint_operator.decisions.store_place import Access, place_of
 from trainpoint_operator.decisions.store_status import health_before, ready_of, status_of
-from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, NAMESPACES, POLICIES, STORES, Key
+from trainpoint_operator.engine.resources import CHECKPOINTS, POLICIES, STORES, Key
 from trainpoint_operator.probe import Look, probe
 from trainpoint_operator.reconcile.status import write_status
+from trainpoint_operator.reconcile.terminating import kind_terminating, namespace_terminating
 
-FINALIZER: Final = "trainpoint.dev/store"
 PROBE_SECONDS: Final = 60.0
 """A probe that takes longer counts as not answered; its requests have limits of their own, so that its thread ends."""
 GOING_SECONDS: Final = 5.0
@@ -42,13 +43,13 @@ async def reconcile_store(key: Key, ctx: Context) -> float | None:
         return None
     going = bool(store["metadata"].get("deletionTimestamp"))
     if going:
-        if FINALIZER not in _finalizers(store):
+        if STORE_FINALIZER not in _finalizers(store):
             return None
         if await _may_go(store, ctx):
-            await _set_finalizers(store, [name for name in _finalizers(store) if name != FINALIZER], ctx)
+            await _set_finalizers(store, [name for name in _finalizers(store) if name != STORE_FINALIZER], ctx)
             return None
-    elif FINALIZER not in _finalizers(store):
-        held = await _set_finalizers(store, [*_finalizers(store), FINALIZER], ctx)
+    elif STORE_FINALIZER not in _finalizers(store):
+        held = await _set_finalizers(store, [*_finalizers(store), STORE_FINALIZER], ctx)
         if held is None:
             return None
         store = held
@@ -137,10 +138,8 @@ async def _may_go(store: JsonObject, ctx: Context) -> bool:
     is being deleted lets go at once, and keeps the data.
     """
     namespace, name = store["metadata"]["namespace"], store["metadata"]["name"]
-    for resource, found in ((NAMESPACES, namespace), (CRDS, f"{STORES.plural}.{STORES.group}")):
-        above = await ctx.kube.get(resource, "", found)
-        if above is None or above["metadata"].get("deletionTimestamp"):
-            return True
+    if await namespace_terminating(namespace, ctx) or await kind_terminating(STORES, ctx):
+        return True
     if ctx.caches.checkpoints.by("store", f"{namespace}/{name}"):
         return False
     # The cache may be behind: this cannot be taken back, so the server is asked.

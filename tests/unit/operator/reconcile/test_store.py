@@ -10,12 +10,13 @@ import pytest
 
 from tests.support.operator_world import NAMESPACE, World
 from trainpoint.api import reasons
+from trainpoint.api.names import STORE_FINALIZER
 from trainpoint.errors import ClusterPermissionError, ObjectChangedError
 from trainpoint_operator.decisions.store_health import Capabilities, Seen, Trouble
 from trainpoint_operator.decisions.store_place import Access
 from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, STORES, Key
 from trainpoint_operator.probe import Look
-from trainpoint_operator.reconcile.store import FINALIZER, reconcile_store
+from trainpoint_operator.reconcile.store import reconcile_store
 
 KEY = Key("CheckpointStore", NAMESPACE, "main")
 KEYS = {"AWS_ACCESS_KEY_ID": "AKNOBODY", "AWS_SECRET_ACCESS_KEY": "very-secret"}
@@ -72,7 +73,7 @@ def test_a_new_store_is_held_probed_and_told(monkeypatch: pytest.MonkeyPatch) ->
     assert pause is not None
     assert 54 <= pause <= 66
     store = w.read(STORES, "main")
-    assert store["metadata"]["finalizers"] == [FINALIZER]
+    assert store["metadata"]["finalizers"] == [STORE_FINALIZER]
     status = store["status"]
     assert w.ready == ("True", reasons.PROBED)
     assert (status["storeID"], status["server"]) == ("0123456789abcdef", "SeaweedFS 4")
@@ -252,7 +253,7 @@ def test_a_cache_that_is_behind_does_not_let_a_store_go(monkeypatch: pytest.Monk
     w.caches.checkpoints.apply("DELETED", {"metadata": {"namespace": NAMESPACE, "name": name}})
     w.kube.remove(STORES, NAMESPACE, "main")
     assert w.reconcile() is not None
-    assert FINALIZER in w.read(STORES, "main")["metadata"]["finalizers"]
+    assert STORE_FINALIZER in w.read(STORES, "main")["metadata"]["finalizers"]
 
 
 @pytest.mark.parametrize("above", ["namespace", "kind"])
@@ -271,7 +272,7 @@ def test_other_finalizers_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     w = Probed(monkeypatch)
     w.kube.put(STORES, {"metadata": {"name": "main", "namespace": NAMESPACE, "finalizers": ["someone/else"]}})
     w.reconcile()
-    assert w.read(STORES, "main")["metadata"]["finalizers"] == ["someone/else", FINALIZER]
+    assert w.read(STORES, "main")["metadata"]["finalizers"] == ["someone/else", STORE_FINALIZER]
     w.kube.remove(STORES, NAMESPACE, "main")
     w.reconcile()
     assert w.read(STORES, "main")["metadata"]["finalizers"] == ["someone/else"]
