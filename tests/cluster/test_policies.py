@@ -23,13 +23,13 @@ def test_a_new_job_of_the_same_workflow_starts_as_its_load_policy_says(team: Tea
     run = first["spec"]["identity"]["run"]
 
     team.train("fresh", env={"STEPS": "1"}, workflow="llm", owner="ada@example.com")
-    team.train("eager", env={"STEPS": "15"}, workflow="llm", owner="ada@example.com", loadPolicy="Eager")
-    team.train("stranger", env={"STEPS": "1"}, workflow="llm", owner="bob@example.com", loadPolicy="Eager")
-    team.train("none", env={"STEPS": "1"}, workflow="llm", owner="ada@example.com", loadPolicy="None")
-
     log = log_of(team, "fresh")
     assert "start=0 attempt=0" in log
     assert f"fresh: 2 checkpoints of run {run} exist and are not loaded (new run)" in log
+
+    team.train("eager", env={"STEPS": "15"}, workflow="llm", owner="ada@example.com", loadPolicy="Eager")
+    team.train("stranger", env={"STEPS": "1"}, workflow="llm", owner="bob@example.com", loadPolicy="Eager")
+    team.train("none", env={"STEPS": "1"}, workflow="llm", owner="ada@example.com", loadPolicy="None")
 
     assert "start=10 attempt=0" in log_of(team, "eager")
     loaded = team.wait_for_run("eager", "Succeeded")["status"]["claim"]["loaded"]
