@@ -326,6 +326,26 @@ class UnsafePathError(TrainpointError, ValueError):
     code = "TP123"
 
 
+class PinnedError(TrainpointError, PermissionError):
+    """A checkpoint is pinned: it is not deleted, and its pin is not replaced, before somebody unpins it.
+
+    The message says who pinned it and why. ``ckpt.unpin(ref)`` or ``trainpoint unpin NAME`` takes the pin away; on a
+    cluster that takes the verb ``unpin`` (role ``trainpoint-admin``).
+    """
+
+    code = "TP124"
+
+
+class MetricRecordedError(TrainpointError, ValueError):
+    """A metric of a checkpoint is there already, with another value.
+
+    Metrics are only ever added, so that nobody's choice of the best changes behind their back. Recording the same value
+    again is fine. Record a new measurement under a name of its own, such as ``accuracy/v2``.
+    """
+
+    code = "TP125"
+
+
 # --- what a caller passed ---------------------------------------------------------------------------------------------
 
 
