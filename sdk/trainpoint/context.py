@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from trainpoint.api.names import DEFAULT_STORE, ENV_LOAD_POLICY, ENV_POLICY, ENV_STORE, LOCAL_NAMESPACE
+from trainpoint.api.names import (
+    DEFAULT_STORE,
+    ENV_LOAD_POLICY,
+    ENV_POLICY,
+    ENV_RESUME_FROM,
+    ENV_STORE,
+    LOCAL_NAMESPACE,
+)
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import PolicyFileError
 from trainpoint.identity import Identity, IndexArgument, resolve
 from trainpoint.pod import identity_in_pod
 from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
+from trainpoint.policies.request import Asked, first_of
 from trainpoint.policies.settings import PolicySettings, from_json
 from trainpoint.store.url import open_store
 
@@ -42,6 +50,10 @@ class Context:
     store_url: str
     cluster: Cluster | None = None
     """None: no API server is involved"""
+    asked: Asked | None = None
+    """a resume request by argument, environment or annotation"""
+    match: Mapping[str, object] = field(default_factory=dict)
+    """what a checkpoint's metadata must say for it to be loaded"""
 
     def first_contact(self) -> None:
         """Ask the store for its marker, and make it if this process may write and there is none.
@@ -78,6 +90,8 @@ def open_context(
     index: IndexArgument | None = None,
     owner: str | None = None,
     store: str | None = None,
+    resume_from: str | None = None,
+    match: Mapping[str, object] | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     chance: Chance | None = None,
@@ -131,7 +145,14 @@ def open_context(
     url = cluster.store_url if cluster else store or environ.get(ENV_STORE) or DEFAULT_STORE
     opened = open_store(url, environ=environ, clock=clock, chance=chance)
     catalog = BucketCatalog(opened, clock=clock, chance=chance)
-    return Context(identity, settings, decision, catalog, clock, chance, environ, url, cluster)
+    asked = first_of(
+        argument=resume_from,
+        environment=environ.get(ENV_RESUME_FROM),
+        annotation=cluster.pod.setting("resume-from") if cluster else None,
+    )
+    return Context(
+        identity, settings, decision, catalog, clock, chance, environ, url, cluster, asked=asked, match=match or {}
+    )
 
 
 def _settings(environ: Mapping[str, str]) -> PolicySettings:

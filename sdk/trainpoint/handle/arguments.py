@@ -84,6 +84,13 @@ def metadata_json(metadata: Mapping[str, object] | None) -> JsonObject:
     return value
 
 
+def match_json(match: Mapping[str, object] | None) -> JsonObject:
+    """What ``match=`` asks of a checkpoint's metadata, as plain JSON; every checkpoint has it in its own."""
+    if match is not None and not (isinstance(match, Mapping) and all(isinstance(key, str) for key in match)):
+        raise InvalidArgumentError(f"match={match!r} is no mapping", remedy='pass a dict such as match={"lr": 0.1}')
+    return metadata_json(match)
+
+
 def count(name: str, value: object) -> int | None:
     """A step or epoch: None, or a whole number ≥ 0 (an array library's integer too)."""
     if value is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -21,7 +22,9 @@ from trainpoint.errors import (
 )
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import LoadedRecord
+from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import exits, narrate, signals
+from trainpoint.handle.arguments import match_json
 from trainpoint.handle.reading import StrPath
 from trainpoint.handle.saving import Saving
 from trainpoint.handle.writer import Writer
@@ -49,6 +52,11 @@ class Checkpoint(Saving):
     Args:
         load_policy: ``"fresh"`` (this run's own checkpoints), ``"eager"`` (also those of the newest earlier run) or
             ``None`` (nothing is loaded by itself).
+        resume_from: what to start from instead: a checkpoint's name, ``"workflow/run"``, ``"workflow/run/task"`` (other
+            tasks follow their policy), ``"latest"``, ``"best"`` or ``"best:<metric>:<min|max>"``. Later attempts go on
+            from what was saved since.
+        match: what the ``metadata`` of a checkpoint must say, such as ``{"lr": 0.1}``; policies pass over all others,
+            and this task's own checkpoints get it into their metadata.
         workflow, run, task, index: who this is; see the reference of the environment.
         owner: the person who launched the run.
         store: ``s3://bucket/prefix``, ``file:///path`` or a path.
@@ -69,6 +77,8 @@ class Checkpoint(Saving):
         self,
         *,
         load_policy: LoadPolicyArgument = UNSET,
+        resume_from: str | CheckpointRef | None = None,
+        match: Mapping[str, object] | None = None,
         workflow: str | None = None,
         run: str | None = None,
         task: str | None = None,
@@ -100,6 +110,8 @@ class Checkpoint(Saving):
             index=index,
             owner=owner,
             store=store,
+            resume_from=resume_from.name if isinstance(resume_from, CheckpointRef) else resume_from,
+            match=match_json(match),
             clock=clock,
             chance=chance,
         )
