@@ -133,6 +133,17 @@ class ClosedError(TrainpointError, RuntimeError):
     code = "TP043"
 
 
+class NoCurrentCheckpointError(TrainpointError, LookupError):
+    """``current.checkpoint`` was asked for where no checkpoint handle is meant.
+
+    None is open: decorate the function that trains with ``@checkpoint``, or open one by ``with Checkpoint() as ckpt``.
+    Or several are open and this thread is in the block of none: pass it the handle.
+    """
+
+    code = "TP044"
+    exit_code = EXIT_REFUSED
+
+
 # --- the cluster ------------------------------------------------------------------------------------------------------
 
 
@@ -344,6 +355,27 @@ class MetricRecordedError(TrainpointError, ValueError):
     """
 
     code = "TP125"
+
+
+class RunNotFoundError(CheckpointNotFoundError, KeyError):
+    """There is no workflow, run, task, index or artifact of that name.
+
+    The message says what there is instead. ``trainpoint list`` shows everything in the store. Names are compared as
+    they are: a task is called as its run called it, ``main`` by default, and a run's name ends in digits of its launch.
+    """
+
+    code = "TP126"
+
+
+class NotVisibleError(RunNotFoundError):
+    """The runs that were asked for are somebody else's, and nobody said that others' runs are meant too.
+
+    What one person starts must not change with what a colleague does, so runs of other owners are passed over unless
+    ``owner="*"`` (everyone) or ``owner="name"`` is given. It is a rule of choosing, not of access: who may read the
+    store may read them. A process whose owner is unknown sees the runs whose owner is unknown.
+    """
+
+    code = "TP127"
 
 
 # --- what a caller passed ---------------------------------------------------------------------------------------------
