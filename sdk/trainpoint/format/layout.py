@@ -189,9 +189,10 @@ def parse_manifest_key(key: str) -> tuple[SnapshotId, ManifestSuffix] | None:
 
 # --- keys of a task: attempts -----------------------------------------------------------------------------------------
 
-AttemptSuffix = Literal["intent", "lost", "json", "beat", "loaded", "end"]
-"""Of an attempt: wants n; gave n up; won n (the record); is alive; what it loaded and why; how it ended."""
-_ATTEMPT_KEY = re.compile(r"(0|[1-9][0-9]{0,9})-([0-9a-f]{16})\.(intent|lost|json|beat|loaded|end)")
+AttemptSuffix = Literal["intent", "lost", "json", "beat", "loaded", "go", "end"]
+"""Of an attempt: wants n; gave n up; won n (the record); is alive; what it loaded and why; all its ranks have that;
+how it ended."""
+_ATTEMPT_KEY = re.compile(r"(0|[1-9][0-9]{0,9})-([0-9a-f]{16})\.(intent|lost|json|beat|loaded|go|end)")
 
 
 def attempt_key(task: TaskPath, attempt: int, uid: str, suffix: AttemptSuffix = "json") -> str:
@@ -204,6 +205,24 @@ def parse_attempt_key(key: str) -> tuple[int, str, AttemptSuffix] | None:
     if match is None:
         return None
     return int(match[1]), match[2], match[3]  # type: ignore[return-value]
+
+
+_RANK = re.compile(r"0|[1-9][0-9]{0,8}")
+
+
+def votes_prefix(task: TaskPath, attempt: int, uid: str) -> str:
+    """What the other ranks of one claim say. Not beneath ``attempts/``, whose listing every claim reads whole."""
+    return f"{tasks_prefix(task.namespace)}{task._tail}votes/{attempt}-{uid}/"
+
+
+def vote_key(task: TaskPath, attempt: int, uid: str, rank: int) -> str:
+    return f"{votes_prefix(task, attempt, uid)}{rank}"
+
+
+def parse_vote_key(key: str) -> int | None:
+    """The rank of a key beneath :func:`votes_prefix`; None for anything else that lies there."""
+    match = _RANK.fullmatch(key.rpartition("/")[2])
+    return int(match[0]) if match else None
 
 
 # --- keys of data -----------------------------------------------------------------------------------------------------

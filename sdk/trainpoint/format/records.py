@@ -169,6 +169,10 @@ class LoadedRecord:
     """of its manifest"""
     step: int | None = None
     skipped: tuple[Skipped, ...] = ()
+    ranks: int = 1
+    """how many processes have to load it before any of them begins"""
+    round: int = 1
+    """counts what those processes were asked to load; above 1 where one of them could not use what came before"""
 
     def to_bytes(self) -> bytes:
         return write_record(
@@ -186,6 +190,8 @@ class LoadedRecord:
                 "manifestDigest": self.digest,
                 "step": self.step,
                 "skipped": [asdict(s) for s in self.skipped],
+                "ranks": self.ranks,
+                "round": self.round,
             },
         )
 
@@ -205,6 +211,8 @@ class LoadedRecord:
             digest=str(value["manifestDigest"]),
             step=None if value["step"] is None else int(value["step"]),
             skipped=tuple(Skipped(**s) for s in value["skipped"]),
+            ranks=int(value.get("ranks", 1)),
+            round=int(value.get("round", 1)),
         )
 
 
