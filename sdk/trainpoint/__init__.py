@@ -24,8 +24,10 @@ from trainpoint.errors import (
     LocalFileError,
     MetricRecordedError,
     NewerFormatError,
+    NoCurrentCheckpointError,
     NotConfiguredError,
     NotInJobError,
+    NotMatchingError,
     NotVisibleError,
     ObjectChangedError,
     ObjectNotFoundError,
@@ -35,6 +37,7 @@ from trainpoint.errors import (
     RanksError,
     ReadOnlyStoreError,
     RefusedError,
+    ResumeRequestError,
     RunNotFoundError,
     SaveFailedError,
     StoreError,
@@ -51,6 +54,8 @@ from trainpoint.errors import (
 from trainpoint.format.manifest import FileEntry
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.checkpoint import Checkpoint
+from trainpoint.handle.current import Current, current
+from trainpoint.handle.decorator import checkpoint
 
 __all__ = [
     "BucketNotFoundError",
@@ -66,14 +71,17 @@ __all__ = [
     "ConflictError",
     "CorruptCheckpointError",
     "CorruptRecordError",
+    "Current",
     "FileEntry",
     "IdentityError",
     "InvalidArgumentError",
     "LocalFileError",
     "MetricRecordedError",
     "NewerFormatError",
+    "NoCurrentCheckpointError",
     "NotConfiguredError",
     "NotInJobError",
+    "NotMatchingError",
     "NotVisibleError",
     "ObjectChangedError",
     "ObjectNotFoundError",
@@ -83,6 +91,7 @@ __all__ = [
     "RanksError",
     "ReadOnlyStoreError",
     "RefusedError",
+    "ResumeRequestError",
     "RunNotFoundError",
     "SaveFailedError",
     "StoreError",
@@ -95,4 +104,6 @@ __all__ = [
     "TrainpointError",
     "UnsafePathError",
     "UnstorableError",
+    "checkpoint",
+    "current",
 ]

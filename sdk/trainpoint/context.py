@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainpoint.api.names import (
     DEFAULT_STORE,
+    DEFAULT_TASK,
     ENV_LOAD_POLICY,
     ENV_POLICY,
     ENV_RESUME_FROM,
@@ -92,6 +93,7 @@ def open_context(
     store: str | None = None,
     resume_from: str | None = None,
     match: Mapping[str, object] | None = None,
+    default_task: str = DEFAULT_TASK,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     chance: Chance | None = None,
@@ -120,7 +122,14 @@ def open_context(
     )
     if cluster is None:
         identity = resolve(
-            workflow=workflow, run=run, task=task, index=index, owner=owner, environ=environ, chance=chance
+            workflow=workflow,
+            run=run,
+            task=task,
+            index=index,
+            owner=owner,
+            default_task=default_task,
+            environ=environ,
+            chance=chance,
         )
     else:
         identity = identity_in_pod(
@@ -130,6 +139,7 @@ def open_context(
             task=task,
             index=index,
             owner=owner,
+            default_task=default_task,
             environ=environ,
             chance=chance,
         )

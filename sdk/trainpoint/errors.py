@@ -91,6 +91,30 @@ class PolicyFileError(TrainpointError, ValueError):
     exit_code = EXIT_USAGE
 
 
+class ResumeRequestError(TrainpointError, FileNotFoundError):
+    """A resume request names nothing that can be started from.
+
+    It came by the argument ``resume_from``, by ``TRAINPOINT_RESUME_FROM``, by the annotation
+    ``trainpoint.dev/resume-from`` or by ``spec.resumeFrom`` of a CheckpointRun; the message says by which. What it names
+    does not exist, was deleted, or is corrupt. Nothing was loaded, and no training code has run: a job that is to go on
+    from somewhere never starts from nothing instead. Correct the request, or take it away.
+    """
+
+    code = "TP023"
+    exit_code = EXIT_REFUSED
+
+
+class NotMatchingError(TrainpointError, ValueError):
+    """A checkpoint that was named has other metadata than ``match=`` of the handle asks for.
+
+    ``match={"lr": 0.1}`` keeps a sweep whose values were put into another order from going on with another value's
+    weights. Policies pass over such a checkpoint; one that was named is refused. Nothing was loaded.
+    """
+
+    code = "TP024"
+    exit_code = EXIT_REFUSED
+
+
 class RefusedError(TrainpointError, RuntimeError):
     """This start was refused by the run's own record, for a reason that another start would not change.
 

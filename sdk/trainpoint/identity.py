@@ -73,10 +73,14 @@ def resolve(
     task: str | None = None,
     index: IndexArgument | None = None,
     owner: str | None = None,
+    default_task: str | None = None,
     environ: Mapping[str, str],
     chance: Chance,
 ) -> Identity | None:
     """Identity from arguments, then the environment; None for a reader.
+
+    Args:
+        default_task: where neither names one: of a decorated function, its name; else ``main``.
 
     Raises:
         IdentityError: a name or index cannot be used, a run or index is given without a workflow, or this is a rank
@@ -100,7 +104,7 @@ def resolve(
     path = TaskPath(
         workflow=named_workflow,
         run=named_run or new_run(named_workflow, chance),
-        task=task or environ.get(ENV_TASK, "") or DEFAULT_TASK,
+        task=task or environ.get(ENV_TASK, "") or default_task or DEFAULT_TASK,
         index=index_text(index if index is not None else environ.get(ENV_INDEX) or None),
     )
     who = owner if owner is not None else environ.get(ENV_OWNER, "") or login_name()

@@ -154,6 +154,7 @@ def identity_in_pod(
     task: str | None,
     index: IndexArgument | None,
     owner: str | None,
+    default_task: str | None = None,
     environ: Mapping[str, str],
     chance: Chance,
 ) -> Identity | None:
@@ -187,7 +188,7 @@ def identity_in_pod(
     path = TaskPath(
         workflow=named,
         run=own_run,
-        task=task or environ.get(names.ENV_TASK, "") or pod.setting("task") or names.DEFAULT_TASK,
+        task=task or environ.get(names.ENV_TASK, "") or pod.setting("task") or default_task or names.DEFAULT_TASK,
         index=index_text(given),
         namespace=pod.namespace,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from trainpoint.api.names import ENV_TEMP_DIR
+from trainpoint.api.names import DEFAULT_TASK, ENV_TEMP_DIR
 from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.clock import Chance, Clock
 from trainpoint.context import open_context
@@ -23,7 +23,7 @@ from trainpoint.errors import (
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import LoadedRecord
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle import exits, narrate, signals
+from trainpoint.handle import current, exits, narrate, signals
 from trainpoint.handle.arguments import match_json
 from trainpoint.handle.reading import StrPath
 from trainpoint.handle.saving import Saving
@@ -73,6 +73,9 @@ class Checkpoint(Saving):
         StoreError: the store cannot be read or written; its subclasses say how.
     """
 
+    _default_task = DEFAULT_TASK
+    """where neither argument nor environment nor label names the task"""
+
     def __init__(
         self,
         *,
@@ -112,6 +115,7 @@ class Checkpoint(Saving):
             store=store,
             resume_from=resume_from.name if isinstance(resume_from, CheckpointRef) else resume_from,
             match=match_json(match),
+            default_task=self._default_task,
             clock=clock,
             chance=chance,
         )
@@ -126,6 +130,7 @@ class Checkpoint(Saving):
             self._give_up(error)
             raise
         atexit.register(self._close_at_exit)
+        current.opened(self)
 
     def _open(
         self,
@@ -194,6 +199,18 @@ class Checkpoint(Saving):
         """Which claim of this task this process is, from 0; None in a reader."""
         return self._writer.claim.attempt if self._writer is not None else None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be used: not closed, and not opened by the parent of this forked process."""
+        return not self._closed
+
+    def __repr__(self) -> str:
+        if self._writer is None:
+            who = f"reader of {self._context.catalog.store.url}"
+        else:
+            who = f"{self._writer.identity.task} attempt {self._writer.claim.attempt}"
+        return f"<Checkpoint {who}{'' if self.is_open else ', closed'}>"
+
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
@@ -207,12 +224,14 @@ class Checkpoint(Saving):
 
     def __enter__(self) -> Self:
         self._need_open()
+        current.entered(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         preempted = self.preempted
+        current.left(self)
         self._close(error)
         # Never 0 after SIGTERM: a Job would count itself complete. A user's own exception is never masked.
         if preempted and (error is None or (isinstance(error, SystemExit) and not error.code)):
@@ -222,6 +241,7 @@ class Checkpoint(Saving):
         if self._closed:
             return
         self._closed = "is closed"
+        current.closed(self)
         atexit.unregister(self._close_at_exit)
         deferred: TrainpointError | None = None
         try:
