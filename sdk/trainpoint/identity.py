@@ -31,6 +31,9 @@ class Identity:
     launched: bool
     """the run was named here, for this process alone; so its end is the run's end"""
     world_size: int = 1
+    """how many processes of this task train together"""
+    rank: int = 0
+    """which of them this is"""
 
 
 def index_text(index: IndexArgument | None) -> str:
@@ -83,8 +86,8 @@ def resolve(
         default_task: where neither names one: of a decorated function, its name; else ``main``.
 
     Raises:
-        IdentityError: a name or index cannot be used, a run or index is given without a workflow, or this is a rank
-            other than 0 of a distributed task.
+        IdentityError: a name or index cannot be used, a run or index is given without a workflow, or rank and world
+            size make no sense.
     """
     named_workflow = workflow or environ.get(ENV_WORKFLOW, "")
     named_run = run or environ.get(ENV_RUN, "")
@@ -95,12 +98,7 @@ def resolve(
                 remedy='pass workflow="name" too, or start with: trainpoint run -- python script.py',
             )
         return None
-    rank, world_size = _ranks(environ)
-    if rank != 0:
-        raise IdentityError(
-            f"this process is rank {rank} of {world_size}; only rank 0 opens a Checkpoint",
-            remedy="open it where RANK is 0, and broadcast what it loaded",
-        )
+    rank, world_size = ranks_of(environ)
     path = TaskPath(
         workflow=named_workflow,
         run=named_run or new_run(named_workflow, chance),
@@ -108,15 +106,33 @@ def resolve(
         index=index_text(index if index is not None else environ.get(ENV_INDEX) or None),
     )
     who = owner if owner is not None else environ.get(ENV_OWNER, "") or login_name()
-    return Identity(task=path, owner=who, launched=not named_run, world_size=world_size)
+    return Identity(task=path, owner=who, launched=not named_run, world_size=world_size, rank=rank)
 
 
-def _ranks(environ: Mapping[str, str]) -> tuple[int, int]:
-    """(rank, world size) as torchrun and MPI launchers set them."""
+def ranks_of(environ: Mapping[str, str], *, ordinal: str = "") -> tuple[int, int]:
+    """(rank, world size) as torchrun and MPI launchers set them; (0, 1) for a process alone.
+
+    Args:
+        ordinal: the rank where no launcher sets one: of a pod that is one process of a distributed task.
+
+    Raises:
+        IdentityError: they are no numbers, do not go together, or nothing says how many ranks there are.
+    """
+    given, size = environ.get("RANK") or ordinal, environ.get("WORLD_SIZE")
     try:
-        return int(environ.get("RANK") or 0), max(1, int(environ.get("WORLD_SIZE") or 1))
+        rank, world_size = int(given or 0), int(size or 1)
     except ValueError:
         raise IdentityError(
-            f"RANK={environ.get('RANK')!r} and WORLD_SIZE={environ.get('WORLD_SIZE')!r} are not numbers",
-            remedy="unset them, or let the launcher set them",
+            f"RANK={given!r} and WORLD_SIZE={size!r} are not numbers", remedy="unset them, or let the launcher set them"
         ) from None
+    if rank and not size:
+        raise IdentityError(
+            f"this process is rank {rank}, and nothing says of how many",
+            remedy="set WORLD_SIZE to the number of processes of this task (torchrun does), the same for all of them",
+        )
+    if not 0 <= rank < world_size:
+        raise IdentityError(
+            f"RANK={rank} and WORLD_SIZE={world_size} do not go together",
+            remedy="ranks count from 0; unset both, or let the launcher set them",
+        )
+    return rank, world_size

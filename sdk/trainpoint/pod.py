@@ -14,7 +14,7 @@ from trainpoint.clock import Chance
 from trainpoint.errors import IdentityError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
-from trainpoint.identity import RUN_PREFIX_LENGTH, Identity, IndexArgument, index_text, new_run
+from trainpoint.identity import RUN_PREFIX_LENGTH, Identity, IndexArgument, index_text, new_run, ranks_of
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 JOB_LIKE: Final = frozenset({"Job", "JobSet", "TrainJob", "RayJob", "PyTorchJob"})
@@ -161,7 +161,8 @@ def identity_in_pod(
     """Identity from arguments, environment, labels, then the Job; None for a reader.
 
     Raises:
-        IdentityError: a name cannot be used, the completion index is undecidable, or this is another rank than 0.
+        IdentityError: a name cannot be used, the completion index is undecidable, or nothing says how
+            many ranks there are.
     """
     named = workflow or environ.get(names.ENV_WORKFLOW, "") or pod.setting("workflow")
     job_like = pod.controller_kind in JOB_LIKE
@@ -176,12 +177,7 @@ def identity_in_pod(
         own_run = own_run or new_run(named, chance)
     meaning = completion_index(pod, environ)
     ordinal = _index_of(pod, environ)
-    rank = _number(environ, "RANK") or (int(ordinal) if meaning.meaning == "Rank" and "RANK" not in environ else 0)
-    if rank:
-        raise IdentityError(
-            f"this pod is rank {rank} ({meaning.rule}); only rank 0 opens a Checkpoint",
-            remedy="open it on rank 0, and broadcast what it loaded",
-        )
+    rank, world_size = ranks_of(environ, ordinal=ordinal if meaning.meaning == "Rank" else "")
     given = index if index is not None else environ.get(names.ENV_INDEX) or pod.setting("index") or None
     if given is None and meaning.meaning == "Task":
         given = ordinal
@@ -194,7 +190,7 @@ def identity_in_pod(
     )
     account = "" if pod.service_account in ("", "default") else pod.service_account
     who = owner if owner is not None else environ.get(names.ENV_OWNER, "") or pod.setting("owner") or account
-    return Identity(task=path, owner=who, launched=launched, world_size=max(1, _number(environ, "WORLD_SIZE")))
+    return Identity(task=path, owner=who, launched=launched, world_size=world_size, rank=rank)
 
 
 def run_of_launch(pod: Pod) -> str:
