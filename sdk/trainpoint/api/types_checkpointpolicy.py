@@ -17,7 +17,9 @@ class CheckpointPolicyStoreRef(TypedDict):
 
 
 class CheckpointPolicyMetric(TypedDict):
-    """What makes a checkpoint the best of its run. Shown by ``kubectl get``; it does not decide what is loaded."""
+    """What makes a checkpoint the best of its run. Shown by ``kubectl get``; no policy loads by it, but a resume
+    request ``best`` does.
+    """
 
     name: str
     """Name of a metric that the program gives when it saves."""

@@ -173,6 +173,12 @@ class LoadedRecord:
     """how many processes have to load it before any of them begins"""
     round: int = 1
     """counts what those processes were asked to load; above 1 where one of them could not use what came before"""
+    request: str = ""
+    """the resume request in force, in its one spelling; empty: none"""
+    request_by: str = ""
+    """who made it: ``Argument``, ``Environment``, ``Annotation`` or ``Run``"""
+    since: int = 0
+    """the attempt of the last rollback: what was saved before it is not gone on from. 0 where there was none"""
 
     def to_bytes(self) -> bytes:
         return write_record(
@@ -192,6 +198,9 @@ class LoadedRecord:
                 "skipped": [asdict(s) for s in self.skipped],
                 "ranks": self.ranks,
                 "round": self.round,
+                "request": self.request,
+                "requestBy": self.request_by,
+                "since": self.since,
             },
         )
 
@@ -213,6 +222,9 @@ class LoadedRecord:
             skipped=tuple(Skipped(**s) for s in value["skipped"]),
             ranks=int(value.get("ranks", 1)),
             round=int(value.get("round", 1)),
+            request=str(value.get("request", "")),
+            request_by=str(value.get("requestBy", "")),
+            since=int(value.get("since", 0)),
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from trainpoint.api.types import (
     CheckpointPolicyLoad,
+    CheckpointPolicyMetric,
     CheckpointPolicyRetry,
     CheckpointPolicyRetryBackoff,
     CheckpointPolicySave,
@@ -36,6 +37,16 @@ class LoadSettings:
     """None: not set, so that the default of :mod:`trainpoint.policies.load` holds"""
     allowed: tuple[LoadPolicy, ...] = ()
     """empty: all"""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSettings:
+    """By what the checkpoints of a run are compared."""
+
+    name: str = ""
+    """empty: none"""
+    highest: bool = False
+    """the highest value is the best, not the lowest"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ class PolicySettings:
     retry: RetrySettings = field(default_factory=RetrySettings)
     source: str = "the defaults"
     """who says so, in words that finish "… , from …": ``CheckpointPolicy default in policy.yaml``"""
+    metric: MetricSettings = field(default_factory=MetricSettings)
 
 
 def settings_from(spec: CheckpointPolicySpec, source: str) -> PolicySettings:
@@ -82,6 +94,7 @@ def settings_from(spec: CheckpointPolicySpec, source: str) -> PolicySettings:
     """
     return PolicySettings(
         load=_load(spec.get("load", {})),
+        metric=_metric(spec["metric"]) if "metric" in spec else MetricSettings(),
         save=_save(spec.get("save", {})),
         retry=_retry(spec.get("retry", {})),
         source=source,
@@ -103,6 +116,10 @@ def _load(load: CheckpointPolicyLoad) -> LoadSettings:
 def _policy(name: str) -> LoadPolicy:
     # CamelCase in YAML, lower case in Python; the schema admits no fourth.
     return "eager" if name == "Eager" else "none" if name == "None" else "fresh"
+
+
+def _metric(metric: CheckpointPolicyMetric) -> MetricSettings:
+    return MetricSettings(name=metric["name"], highest=metric.get("mode") == "Max")
 
 
 def _save(save: CheckpointPolicySave) -> SaveSettings:
@@ -158,6 +175,7 @@ def from_json(text: str | bytes, *, where: str) -> PolicySettings:
             raise TypeError("not an object")
         return PolicySettings(
             load=_read(LoadSettings, value.get("load", {})),
+            metric=_read(MetricSettings, value.get("metric", {})),
             save=_read(SaveSettings, value.get("save", {})),
             retry=_read(RetrySettings, value.get("retry", {})),
             source=str(value.get("source", where)),
@@ -169,7 +187,7 @@ def from_json(text: str | bytes, *, where: str) -> PolicySettings:
         ) from None
 
 
-_Settings = TypeVar("_Settings", LoadSettings, SaveSettings, RetrySettings)
+_Settings = TypeVar("_Settings", LoadSettings, MetricSettings, SaveSettings, RetrySettings)
 
 
 def _read(cls: type[_Settings], value: Mapping[str, object]) -> _Settings:
@@ -194,6 +212,8 @@ def _fits(annotation: str, value: object) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return {
         "int": isinstance(value, int) and number,
+        "bool": isinstance(value, bool),
+        "str": isinstance(value, str),
         "float": number,
         "int | None": value is None or (isinstance(value, int) and number),
         "float | None": value is None or number,
