@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from trainpoint.api.names import (
@@ -21,7 +21,7 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import PolicyFileError
 from trainpoint.identity import Identity, IndexArgument, resolve
-from trainpoint.pod import identity_in_pod
+from trainpoint.pod import identity_in_pod, owner_of
 from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
 from trainpoint.policies.request import Asked, first_of
 from trainpoint.policies.settings import PolicySettings, from_json
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from trainpoint.cluster import Cluster
 
 logger = logging.getLogger("trainpoint")
+
+_launches: dict[tuple[int, str], str] = {}
+"""run by process and workflow, where nothing else names it: one process is one launch, whatever it opens"""
 
 FIRST_CONTACT_SECONDS = 30.0
 """How long a start goes on trying to reach its store."""
@@ -55,8 +58,18 @@ class Context:
     """a resume request by argument, environment or annotation"""
     match: Mapping[str, object] = field(default_factory=dict)
     """what a checkpoint's metadata must say for it to be loaded"""
+    owner_argument: str | None = None
 
-    def first_contact(self) -> None:
+    @property
+    def owner(self) -> str:
+        """The person whose runs are meant where nobody is named, a reader's too; empty: unknown."""
+        if self.identity is not None:
+            return self.identity.owner
+        if self.owner_argument is not None:
+            return self.owner_argument
+        return owner_of(self.cluster.pod if self.cluster else None, self.environ)
+
+    def first_contact(self, *, reads_only: bool = False) -> None:
         """Ask the store for its marker, and make it if this process may write and there is none.
 
         With less patience than later: a wrong address should be told before the first training step, and a server that
@@ -73,7 +86,7 @@ class Context:
             chance=self.chance,
         )
         catalog = BucketCatalog(impatient, clock=self.clock, chance=self.chance)
-        catalog.check_marker(create=self.identity is not None)
+        catalog.check_marker(create=self.identity is not None and not reads_only)
 
     @property
     def namespace(self) -> str:
@@ -152,6 +165,8 @@ def open_context(
             cluster.store_name,
             cluster.way,
         )
+    if identity is not None and identity.launched:
+        identity = _of_this_launch(identity)
     url = cluster.store_url if cluster else store or environ.get(ENV_STORE) or DEFAULT_STORE
     opened = open_store(url, environ=environ, clock=clock, chance=chance)
     catalog = BucketCatalog(opened, clock=clock, chance=chance)
@@ -161,8 +176,15 @@ def open_context(
         annotation=cluster.pod.setting("resume-from") if cluster else None,
     )
     return Context(
-        identity, settings, decision, catalog, clock, chance, environ, url, cluster, asked=asked, match=match or {}
-    )
+        identity, settings, decision, catalog, clock, chance, environ, url, cluster, asked=asked, match=match or {},
+        owner_argument=owner,
+    )  # fmt: skip
+
+
+def _of_this_launch(identity: Identity) -> Identity:
+    """Its tasks and indexes, opened one after the other or side by side, are those of one run."""
+    run = _launches.setdefault((os.getpid(), identity.task.workflow), identity.task.run)
+    return replace(identity, task=replace(identity.task, run=run))
 
 
 def _settings(environ: Mapping[str, str]) -> PolicySettings:

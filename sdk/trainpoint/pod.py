@@ -14,7 +14,7 @@ from trainpoint.clock import Chance
 from trainpoint.errors import IdentityError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
-from trainpoint.identity import RUN_PREFIX_LENGTH, Identity, IndexArgument, index_text, new_run, ranks_of
+from trainpoint.identity import RUN_PREFIX_LENGTH, Identity, IndexArgument, index_text, login_name, new_run, ranks_of
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 JOB_LIKE: Final = frozenset({"Job", "JobSet", "TrainJob", "RayJob", "PyTorchJob"})
@@ -188,9 +188,17 @@ def identity_in_pod(
         index=index_text(given),
         namespace=pod.namespace,
     )
-    account = "" if pod.service_account in ("", "default") else pod.service_account
-    who = owner if owner is not None else environ.get(names.ENV_OWNER, "") or pod.setting("owner") or account
+    who = owner if owner is not None else owner_of(pod, environ)
     return Identity(task=path, owner=who, launched=launched, world_size=world_size, rank=rank)
+
+
+def owner_of(pod: Pod | None, environ: Mapping[str, str]) -> str:
+    """The person behind a process where no argument says so; without a pod the login name. Empty: unknown."""
+    said = environ.get(names.ENV_OWNER, "")
+    if said or pod is None:
+        return said or login_name()
+    account = "" if pod.service_account in ("", "default") else pod.service_account
+    return pod.setting("owner") or account
 
 
 def run_of_launch(pod: Pod) -> str:
