@@ -28,6 +28,7 @@ class CheckpointInfo:
     series: str
     """the ``name`` it was saved under; empty for none"""
     metrics: Mapping[str, float]
+    """saved with it, or recorded later"""
     metadata: JsonObject
     owner: str
     parents: tuple[str, ...]
@@ -41,6 +42,8 @@ class CheckpointInfo:
     latest: bool = True
     """False: never chosen as latest"""
     created_by: Mapping[str, str] = field(default_factory=dict)
+    pinned: str = ""
+    """why it has to stay, where somebody has pinned it; empty where nobody has"""
 
     @property
     def name(self) -> str:
@@ -80,15 +83,17 @@ def status_of(entry: Entry) -> Status:
     return "Superseded" if entry.superseded else "Committed"
 
 
-def info_of(manifest: Manifest, status: Status = "Committed") -> CheckpointInfo:
-    """The record that a manifest makes."""
+def info_of(
+    manifest: Manifest, status: Status = "Committed", *, late: Mapping[str, str] | None = None, pinned: str = ""
+) -> CheckpointInfo:
+    """The record that a manifest makes, with what was said of it later; its own metrics win."""
     s = manifest.snapshot
     return CheckpointInfo(
         ref=CheckpointRef(s.task, s.id),
         step=s.step,
         epoch=s.epoch,
         series=s.series,
-        metrics={name: float(text) for name, text in s.metrics.items()},
+        metrics={name: float(text) for name, text in {**(late or {}), **s.metrics}.items()},
         metadata=s.metadata,
         owner=s.owner,
         parents=s.parents,
@@ -98,4 +103,5 @@ def info_of(manifest: Manifest, status: Status = "Committed") -> CheckpointInfo:
         status=status,
         latest=s.latest,
         created_by=s.created_by,
+        pinned=pinned,
     )

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from itertools import takewhile
+from typing import Literal
 
-from trainpoint.catalog.entries import Entry, entries
+from trainpoint.catalog.entries import Entry, entries, entries_of
 from trainpoint.clock import Chance, Clock, rfc3339
 from trainpoint.errors import (
     CheckpointDeletedError,
@@ -20,11 +21,12 @@ from trainpoint.errors import (
 from trainpoint.format.layout import (
     NO_INDEX,
     STORE_MARKER,
-    ManifestSuffix,
     SnapshotId,
     TaskPath,
+    beside,
     log_key,
     manifest_key,
+    manifests_from,
     runs_prefix,
     snapshot_data,
     tasks_prefix,
@@ -41,9 +43,6 @@ from trainpoint.format.reference import (
 from trainpoint.store.base import Store
 
 __all__ = ["BucketCatalog", "Entry", "RunSummary", "entries", "manifest"]
-
-
-_REMOVED_WITH_MANIFEST: Final[tuple[ManifestSuffix, ...]] = ("json", "corrupt", "pin", "archived")
 
 
 def manifest(store: Store, task: TaskPath, snapshot: SnapshotId) -> Manifest:
@@ -167,24 +166,35 @@ class BucketCatalog:
         """The checkpoint of that name; looks into ``near`` first. Raises CheckpointNotFoundError."""
         parsed = parse_checkpoint_name(name)
         if parsed is not None:
-            for task in self._tasks_named(parsed, namespace, near):
-                for entry in self.entries(task):
-                    if parsed.matches(entry.id):
-                        return CheckpointRef(task, entry.id)
+            for task in self.tasks_named(parsed.run_object, namespace=namespace, near=near):
+                found = self.find_in(task, parsed)
+                if found is not None:
+                    return found
         raise CheckpointNotFoundError(
             f"no checkpoint is named {name!r} in {self.store.url}", remedy="see what there is: trainpoint list"
         )
 
-    def _tasks_named(self, parsed: ParsedName, namespace: str, near: TaskPath | None) -> Iterator[TaskPath]:
-        if near is not None and run_object_name(near) == parsed.run_object:
+    def find_in(self, task: TaskPath, parsed: ParsedName) -> CheckpointRef | None:
+        """The checkpoint of that name in a task, deleted or not; None if it never was there. One page."""
+        begin = manifests_from(task, parsed.attempt, parsed.sequence)
+        for entry in entries_of(row.key for row in self.store.list(task.manifests, after=begin)):
+            if parsed.matches(entry.id):
+                return CheckpointRef(task, entry.id)
+            if (entry.id.attempt, entry.id.sequence) != (parsed.attempt, parsed.sequence):
+                return None
+        return None
+
+    def tasks_named(self, run_object: str, *, namespace: str, near: TaskPath | None = None) -> Iterator[TaskPath]:
+        """Tasks whose record has that name: one, as good as always. A request for each workflow, and more."""
+        if near is not None and run_object_name(near) == run_object:
             yield near
             return
-        run = parsed.run_object.rpartition("-")[0]
+        run = run_object.rpartition("-")[0]
         for workflow in self.workflows(namespace):
             for candidate in self.store.children(f"{tasks_prefix(namespace)}{workflow}/"):
                 if object_part(candidate) == run:
                     tasks = self.tasks(namespace, workflow, candidate)
-                    yield from (t for t in tasks if run_object_name(t) == parsed.run_object)
+                    yield from (t for t in tasks if run_object_name(t) == run_object)
 
     def record(self, new: Manifest) -> None:
         """Commit: log entry, then the manifest. The checkpoint exists from here on."""
@@ -226,10 +236,18 @@ class BucketCatalog:
         doomed = [info.key for info in self.store.list(snapshot_data(task, snapshot))]
         for key in doomed:
             self.store.delete(key)
-        for suffix in _REMOVED_WITH_MANIFEST:
-            self.store.delete(manifest_key(task, snapshot, suffix))
+        for key in self._beside(task, snapshot):  # in this order: while the manifest is there, so are its marks
+            self.store.delete(key)
         self._log("Delete", task, snapshot)
         return len(doomed)
+
+    def _beside(self, task: TaskPath, snapshot: SnapshotId) -> list[str]:
+        """Keys of a manifest and of its marks, but for the tombstone; the manifest last."""
+        begin, manifest_at = beside(task, snapshot), manifest_key(task, snapshot)
+        rows = takewhile(lambda row: row.key.startswith(begin), self.store.list(task.manifests, after=begin))
+        tombstone_at = manifest_key(task, snapshot, "tombstone")
+        found = [row.key for row in rows if row.key not in (tombstone_at, manifest_at)]
+        return [*found, manifest_at]
 
     # --- what came to nothing -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from trainpoint.format.layout import SnapshotId, TaskPath, parse_manifest_key
+from trainpoint.format.layout import MetricMark, SnapshotId, TaskPath, parse_manifest_key, parse_metric_key
 from trainpoint.store.base import Store
 
 
@@ -21,6 +21,8 @@ class Entry:
     """added by an earlier attempt after a later one had claimed the task, and without it knowing"""
     committed: bool = True
     """whether its manifest is there"""
+    late: tuple[MetricMark, ...] = ()
+    """metrics that were recorded after it was saved"""
 
     @property
     def deleted(self) -> bool:
@@ -35,9 +37,10 @@ class Entry:
 def entries_of(keys: Iterable[str]) -> Iterator[Entry]:
     """Entries, newest first, from the keys beneath ``manifests/`` in ascending order. Lazy."""
     limit: int | None = None  # the lowest sequence that a fence met so far saw; fences rise with attempts
-    named = ((parsed[0], parsed[1]) for key in keys if (parsed := parse_manifest_key(key)))
+    named = (parsed for key in keys if (parsed := parse_manifest_key(key) or parse_metric_key(key)))
     for snapshot, group in groupby(named, key=lambda pair: pair[0]):
-        suffixes = {suffix for _, suffix in group}
+        marks = [mark for _, mark in group]
+        suffixes = {mark for mark in marks if isinstance(mark, str)}
         if "fence" in suffixes:
             limit = snapshot.sequence if limit is None else min(limit, snapshot.sequence)
             continue
@@ -47,6 +50,7 @@ def entries_of(keys: Iterable[str]) -> Iterator[Entry]:
                 markers=frozenset(suffixes - {"json"}),
                 superseded=limit is not None and snapshot.sequence > limit,
                 committed="json" in suffixes,
+                late=tuple(mark for mark in marks if isinstance(mark, MetricMark)),
             )
 
 

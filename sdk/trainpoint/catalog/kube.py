@@ -1,4 +1,4 @@
-"""The API server, by the official client: six verbs, and errors that name the remedy.
+"""The API server, by the official client: seven verbs, and errors that name the remedy.
 
 Nothing else imports ``kubernetes``, and this module is imported only where a cluster is used. Bodies are dicts, sent
 as merge patches, which is what every version of the client from 29 on does alike.
@@ -107,6 +107,26 @@ class Kube:
         except _ExistsError:
             return None
         return made
+
+    def patch(self, plural: Plural, name: str, body: Mapping[str, object]) -> JsonObject | None:
+        """Merge into the object, without its status; None if there is none.
+
+        Raises:
+            ObjectChangedError: a rule of its kind objects (422).
+        """
+        return self._or_none(
+            f"patch {plural}/{name}",
+            lambda: self._custom.patch_namespaced_custom_object(
+                GROUP,
+                VERSION,
+                self.namespace,
+                plural,
+                name,
+                dict(body),
+                field_manager=FIELD_MANAGER,
+                _request_timeout=_TIMEOUT,
+            ),
+        )
 
     def patch_status(self, plural: Plural, name: str, body: Mapping[str, object]) -> JsonObject:
         """Merge into the status. With ``metadata.resourceVersion`` in the body it is a compare-and-swap.

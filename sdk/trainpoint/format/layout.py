@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.errors import IdentityError, UnstorableError
+from trainpoint.format.digest import digest_of
 
 KEY_LIMIT_BYTES: Final = 1024
 """The longest key that S3 takes, in UTF-8 bytes (S3 user guide, "Object key names")."""
@@ -85,6 +86,11 @@ class TaskPath:
     def attempts(self) -> str:
         """Prefix of attempt markers and records."""
         return f"{tasks_prefix(self.namespace)}{self._tail}attempts/"
+
+    @property
+    def artifacts(self) -> str:
+        """Prefix of published values."""
+        return f"{tasks_prefix(self.namespace)}{self._tail}artifacts/"
 
     @property
     def manifests(self) -> str:
@@ -170,12 +176,17 @@ def manifest_key(task: TaskPath, snapshot: SnapshotId, suffix: ManifestSuffix = 
     sorts behind all checkpoints of its own attempt and before those of earlier ones, so that whoever reads a listing
     from the newest on knows, without another request, which checkpoints an overtaken writer added too late.
     """
-    return f"{task.manifests}{_descending(snapshot.attempt)}-{_descending(snapshot.sequence)}-{snapshot.uid}.{suffix}"
+    return f"{beside(task, snapshot)}.{suffix}"
 
 
 def manifests_older_than(task: TaskPath, attempt: int) -> str:
     """A key behind which a listing holds only attempts up to and including ``attempt``."""
     return f"{task.manifests}{_descending(attempt)}"
+
+
+def manifests_from(task: TaskPath, attempt: int, sequence: int) -> str:
+    """A key behind which a listing begins with the checkpoints of that attempt and sequence."""
+    return f"{task.manifests}{_descending(attempt)}-{_descending(sequence)}"
 
 
 def parse_manifest_key(key: str) -> tuple[SnapshotId, ManifestSuffix] | None:
@@ -185,6 +196,45 @@ def parse_manifest_key(key: str) -> tuple[SnapshotId, ManifestSuffix] | None:
         return None
     attempt, sequence, uid, suffix = match.groups()
     return SnapshotId(_MAX - int(attempt), _MAX - int(sequence), uid), suffix  # type: ignore[return-value]
+
+
+def beside(task: TaskPath, snapshot: SnapshotId) -> str:
+    """What the keys of a manifest and of all marks beside it begin with; a listing behind it begins with those."""
+    return f"{task.manifests}{_descending(snapshot.attempt)}-{_descending(snapshot.sequence)}-{snapshot.uid}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MetricMark:
+    """A metric that was recorded later, as its key shows it.
+
+    The value is in the key too: two evaluators at once write two objects, or the same one, and never over each other.
+    """
+
+    name: str
+    """first 16 hex digits of the BLAKE3 of the metric's name"""
+    value: str
+    """the same of its value, as text"""
+
+    @classmethod
+    def of(cls, name: str, value: str) -> MetricMark:
+        return cls(digest_of(name.encode())[:16], digest_of(value.encode())[:16])
+
+
+_METRIC_KEY = re.compile(r"([0-9]{10})-([0-9]{10})-([0-9a-f]{16})\.metric-([0-9a-f]{16})-([0-9a-f]{16})")
+
+
+def metric_key(task: TaskPath, snapshot: SnapshotId, mark: MetricMark) -> str:
+    """Where a metric lies that was recorded later; :func:`parse_manifest_key` does not know it, nor do old readers."""
+    return f"{beside(task, snapshot)}.metric-{mark.name}-{mark.value}"
+
+
+def parse_metric_key(key: str) -> tuple[SnapshotId, MetricMark] | None:
+    """The inverse of :func:`metric_key`; None for anything else."""
+    match = _METRIC_KEY.fullmatch(key.rpartition("/")[2])
+    if match is None:
+        return None
+    attempt, sequence, uid, name, value = match.groups()
+    return SnapshotId(_MAX - int(attempt), _MAX - int(sequence), uid), MetricMark(name, value)
 
 
 # --- keys of a task: attempts -----------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ from typing import Final, Protocol, SupportsFloat, runtime_checkable
 from trainpoint.errors import IdentityError, InvalidArgumentError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import check_name
+from trainpoint.format.marks import METRICS_LIMIT
 
-METRICS_LIMIT: Final = 32
 METADATA_LIMIT_BYTES: Final = 2048
 RESERVED_SERIES: Final = frozenset({"latest", "last", "best"})
 """Words that ``load`` understands; a series of that name could never be meant."""

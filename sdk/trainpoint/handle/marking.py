@@ -2,8 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from trainpoint.catalog import intent, marks
+from trainpoint.errors import StoreError
+from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle import narrate
+from trainpoint.handle.arguments import Scalar, metrics_text
+from trainpoint.handle.load import Reference, resolve
 from trainpoint.handle.reading import Reading
+from trainpoint.identity import login_name
 
 
 class Marking(Reading):
-    """What every :class:`~trainpoint.Checkpoint` can say of a checkpoint that exists."""
+    """What every :class:`~trainpoint.Checkpoint` can say of a checkpoint that exists, a reader's too.
+
+    Each of these writes the store, or asks the API server to, with the rights of whoever calls it.
+    """
+
+    def record_metrics(self, ref: Reference, metrics: Mapping[str, Scalar]) -> None:
+        """Add metrics to a checkpoint, such as those of an evaluation that ended after it was saved.
+
+        Metrics are only added. The same value again is fine, and so are several evaluators at once. ``list``,
+        ``latest`` and ``best`` count them in from then on.
+
+        Args:
+            metrics: numbers by name, as in ``save``; with those that are there at most 32.
+        Raises:
+            MetricRecordedError: one is there with another value. Nothing was added.
+            InvalidArgumentError: no number, no name, or too many.
+            CheckpointNotFoundError, CheckpointDeletedError, StorePermissionError.
+
+        >>> ckpt.record_metrics("latest", {"accuracy": 0.93})    # doctest: +SKIP
+        """
+        texts = metrics_text(metrics)
+        found = self._meant(ref)
+        if texts:
+            marks.record_metrics(self._context.catalog, found, texts, by=self._by)
+
+    def pin(self, ref: Reference, *, reason: str) -> None:
+        """Keep a checkpoint: nothing deletes it until somebody unpins it.
+
+        Args:
+            reason: why it has to stay, for whoever would like to delete it; at most 256 characters.
+        Raises:
+            PinnedError: it is pinned for another reason.
+            CheckpointNotFoundError, CheckpointDeletedError, StorePermissionError.
+            ClusterPermissionError: on a cluster, without the right to change checkpoints; a training pod has none.
+
+        >>> ckpt.pin("best:accuracy:max", reason="table 2 of the paper")     # doctest: +SKIP
+        """
+        found, text = self._meant(ref), marks.check_reason(reason)
+        if self._on_cluster("pin", found, text):
+            return
+        marks.pin(self._context.catalog, found, reason=text, by=self._by)
+
+    def unpin(self, ref: Reference) -> None:
+        """Take a pin away; a checkpoint that is not pinned stays as it is.
+
+        Raises:
+            StorePermissionError: these credentials may not delete from the store.
+            PinnedError: on a cluster, without the verb ``unpin`` (role ``trainpoint-admin``).
+            CheckpointNotFoundError.
+        """
+        found = self._meant(ref)
+        if self._on_cluster("unpin", found, ""):
+            return
+        marks.unpin(self._context.catalog, found)
+
+    def delete(self, ref: Reference) -> None:
+        """Delete a checkpoint for good. Deleting it twice is fine.
+
+        Without a cluster its bytes are gone on return. On a cluster this deletes its object, and the operator deletes
+        the bytes. What was loaded from it before stays where it is: that is a copy.
+
+        Raises:
+            PinnedError: somebody needs it.
+            CheckpointNotFoundError: there never was one.
+            StorePermissionError, ClusterPermissionError: this process may not; a training pod may not, on purpose.
+        """
+        found = self._meant(ref)
+        cluster = self._context.cluster
+        if cluster is not None and intent.delete(cluster.kube, found.name):
+            return
+        marks.delete(self._context.catalog, found, by=self._by)
+
+    def _on_cluster(self, verb: str, ref: CheckpointRef, reason: str) -> bool:
+        """Pin or unpin by the object, which is what counts on a cluster; False where there is none.
+
+        The mark in the bucket follows, for whoever looks only there.
+        """
+        cluster, catalog = self._context.cluster, self._context.catalog
+        if cluster is None:
+            return False
+        if not (
+            intent.pin(cluster.kube, ref.name, reason=reason, by=self._by)
+            if verb == "pin"
+            else intent.unpin(cluster.kube, ref.name)
+        ):
+            return False
+        try:
+            if verb == "pin":
+                marks.pin(catalog, ref, reason=reason, by=self._by, replace=True)
+            else:
+                marks.unpin(catalog, ref)
+        except StoreError as error:
+            narrate.logger.warning("%s: the store does not say so yet: %s", ref, error.message)
+        return True
+
+    def _meant(self, ref: Reference) -> CheckpointRef:
+        self._need_open()
+        return resolve(self._context.catalog, ref, self._own_task, namespace=self._context.namespace)
+
+    @property
+    def _by(self) -> str:
+        identity = self._context.identity
+        return (identity.owner if identity is not None else "") or login_name() or "unknown"

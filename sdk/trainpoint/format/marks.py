@@ -1,0 +1,73 @@
+"""Records beside a manifest that people make later: pins, and metrics of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import task_from_json, task_to_json
+from trainpoint.format.records import read_record, write_record
+
+METRICS_LIMIT: Final = 32
+"""Metrics of one checkpoint, those that it was saved with and later ones together."""
+REASON_LIMIT: Final = 256
+"""Characters of a pin's reason, as in the kind Checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class PinRecord:
+    """``manifests/<…>.pin``: the checkpoint stays until somebody takes this away."""
+
+    reason: str
+    by: str
+    time: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}, by {self.by}"
+
+    def to_bytes(self) -> bytes:
+        return write_record("Pin", {"reason": self.reason, "by": self.by, "time": self.time})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> PinRecord:
+        value = read_record("Pin", data, key=key)
+        return cls(reason=str(value["reason"]), by=str(value["by"]), time=str(value["time"]))
+
+
+@dataclass(frozen=True, slots=True)
+class LateMetricRecord:
+    """``manifests/<…>.metric-<name>-<value>``: one metric, found after the checkpoint was saved."""
+
+    task: TaskPath
+    snapshot: SnapshotId
+    name: str
+    value: str
+    """decimal text, as in a manifest"""
+    by: str
+    time: str
+
+    def to_bytes(self) -> bytes:
+        return write_record(
+            "Metric",
+            {
+                "task": task_to_json(self.task),
+                "snapshot": str(self.snapshot),
+                "name": self.name,
+                "value": self.value,
+                "by": self.by,
+                "time": self.time,
+            },
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> LateMetricRecord:
+        value = read_record("Metric", data, key=key)
+        return cls(
+            task=task_from_json(value["task"]),
+            snapshot=SnapshotId.parse(value["snapshot"]),
+            name=str(value["name"]),
+            value=str(value["value"]),
+            by=str(value["by"]),
+            time=str(value["time"]),
+        )
