@@ -95,9 +95,9 @@ class ResumeRequestError(TrainpointError, FileNotFoundError):
     """A resume request names nothing that can be started from.
 
     It came by the argument ``resume_from``, by ``TRAINPOINT_RESUME_FROM``, by the annotation
-    ``trainpoint.dev/resume-from`` or by ``spec.resumeFrom`` of a CheckpointRun; the message says by which. What it names
-    does not exist, was deleted, or is corrupt. Nothing was loaded, and no training code has run: a job that is to go on
-    from somewhere never starts from nothing instead. Correct the request, or take it away.
+    ``trainpoint.dev/resume-from`` or by ``spec.resumeFrom`` of a CheckpointRun; the message says by which. What it
+    names does not exist, was deleted, or is corrupt. Nothing was loaded, and no training code has run: a job that is to
+    go on from somewhere never starts from nothing instead. Correct the request, or take it away.
     """
 
     code = "TP023"

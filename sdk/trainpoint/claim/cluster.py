@@ -168,7 +168,9 @@ class _Claiming:
             return None
         remember(nonce)
         try:
-            return self._announce(number, nonce, board, first=current is None)
+            won = self._announce(number, nonce, board, first=current is None)
+            won.resume_from = str(run["spec"].get("resumeFrom") or "")
+            return won
         except BaseException:
             forget(nonce)
             raise

@@ -46,11 +46,23 @@ class Claim:
     Methods may be called from several threads.
     """
 
-    __slots__ = ("_beat_stop", "_board", "_clock", "_ended", "_previous", "beat_error", "record", "store")
+    __slots__ = (
+        "_beat_stop",
+        "_board",
+        "_clock",
+        "_ended",
+        "_previous",
+        "beat_error",
+        "record",
+        "resume_from",
+        "store",
+    )
 
     def __init__(self, store: Store, record: AttemptRecord, *, board: Board, clock: Clock) -> None:
         self.store = store
         self.record = record
+        self.resume_from = ""
+        """what a person wants the run to resume from, where the claim is told so (``spec.resumeFrom``)"""
         self.beat_error: Exception | None = None
         """why the last sign of life could not be written; None if it was"""
         self._board = board

@@ -12,6 +12,7 @@ from trainpoint.errors import IdentityError, InvalidArgumentError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import check_name
 from trainpoint.format.marks import METRICS_LIMIT
+from trainpoint.policies.choice import mismatch
 
 METADATA_LIMIT_BYTES: Final = 2048
 RESERVED_SERIES: Final = frozenset({"latest", "last", "best"})
@@ -89,6 +90,18 @@ def match_json(match: Mapping[str, object] | None) -> JsonObject:
     if match is not None and not (isinstance(match, Mapping) and all(isinstance(key, str) for key in match)):
         raise InvalidArgumentError(f"match={match!r} is no mapping", remedy='pass a dict such as match={"lr": 0.1}')
     return metadata_json(match)
+
+
+def metadata_with(match: Mapping[str, object], metadata: Mapping[str, object] | None) -> JsonObject:
+    """Metadata of a new checkpoint: what ``match`` says, and what the caller adds; they may not contradict."""
+    found = metadata_json({**match, **(metadata or {})})
+    difference = mismatch(found, match)
+    if difference:
+        raise InvalidArgumentError(
+            f"this checkpoint {difference}, so that a program with this match= would never load it",
+            remedy="leave that key out of metadata: it is added from match",
+        )
+    return found
 
 
 def count(name: str, value: object) -> int | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import (
@@ -116,10 +117,11 @@ class Requested:
     def look_at(task: TaskPath) -> str:
         return f"see what there is: trainpoint list {task}"
 
-    def nothing_latest(self) -> ResumeRequestError:
+    def nothing_latest(self, told: str) -> ResumeRequestError:
+        """There is no newest one; ``told``: of one that was passed over."""
         who = f"run of {self.identity.owner}" if self.identity.owner else "run"
         hint = "" if self.identity.owner else "; the owner is unknown, so no earlier run was looked at"
-        return self.failed(f"neither this run nor an earlier {who} has a good checkpoint of this task{hint}")
+        return self.failed(f"neither this run nor an earlier {who} has a good checkpoint of this task{told}{hint}")
 
     # --- runs and metrics ---------------------------------------------------------------------------------------------
 
@@ -142,14 +144,11 @@ class Requested:
                 "write best:<metric>:<min|max>, or set metric in the CheckpointPolicy",
             )
         mode = self.request.mode or ("max" if self.metric.highest else "min")
-        places: list[Callable[[], Iterator[TaskPath]]] = [lambda: iter([self.identity.task])]
-        if self.identity.owner:
-            places.append(lambda: earlier_runs(self.catalog, self.identity))
-        for place in places:
-            for task in place():
-                found = best(self.catalog, task, metric, mode)
-                if found is not None:
-                    return found.ref
+        earlier = earlier_runs(self.catalog, self.identity) if self.identity.owner else iter(())
+        for task in chain([self.identity.task], earlier):
+            found = best(self.catalog, task, metric, mode)
+            if found is not None:
+                return found.ref
         raise self.failed(f"no checkpoint of this task has the metric {metric!r}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,19 +11,36 @@ from trainpoint.catalog.bucket import BucketCatalog, manifest
 from trainpoint.catalog.entries import Entry
 from trainpoint.claim.store import AttemptView
 from trainpoint.clock import Clock
-from trainpoint.errors import CorruptCheckpointError, CorruptRecordError, ObjectNotFoundError, UnsafePathError
+from trainpoint.errors import (
+    CorruptCheckpointError,
+    CorruptRecordError,
+    NotMatchingError,
+    ObjectNotFoundError,
+    UnsafePathError,
+)
 from trainpoint.format.digest import digest_of
-from trainpoint.format.layout import TaskPath, run_key
+from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.records import LoadedRecord, RunRecord, Skipped
+from trainpoint.format.records import LoadedRecord, Skipped
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle.narrate import logger
+from trainpoint.handle.requested import Requested, earlier_runs
 from trainpoint.identity import Identity
-from trainpoint.policies.choice import EarlierChoice, Scope, Skip, search_order, skip_listed, skip_snapshot
+from trainpoint.policies.choice import (
+    NO_MATCH,
+    EarlierChoice,
+    Scope,
+    Skip,
+    mismatch,
+    search_order,
+    skip_listed,
+    skip_snapshot,
+)
 from trainpoint.policies.load import PolicyDecision
+from trainpoint.policies.request import Asked, Request, parse_request
+from trainpoint.policies.settings import MetricSettings
 from trainpoint.transfer.download import download
 
-RUNS_LOOKED_AT = 20
-"""How many earlier runs eager looks through, newest first, for one with an eligible checkpoint."""
 RUNS_MENTIONED = 5
 """How many earlier runs fresh looks through in order to say what it ignores."""
 
@@ -49,64 +66,146 @@ class Resume:
     earlier: Sequence[AttemptView]
     target: Path
     clock: Clock
+    request: Request | None = None
+    match: Mapping[str, object] = field(default_factory=dict)
+    metric: MetricSettings = field(default_factory=MetricSettings)
     skipped: list[Skipped] = field(default_factory=list)
+    _since: int = 0
+    _rollback: EarlierChoice | None = None
+    _remark: str = ""
 
     def run(self) -> Resumed:
-        """Search, fetch, verify. Access and network errors are raised: they never mean that nothing is there."""
+        """Search, fetch, verify. Access and network errors are raised: they never mean that nothing is there.
+
+        Raises:
+            ResumeRequestError: what a resume request names cannot be started from.
+            NotMatchingError: it has other metadata than ``match`` asks for.
+        """
         choices = [
-            EarlierChoice(view.number, view.loaded.task, view.loaded.snapshot)
+            EarlierChoice(view.number, view.loaded.task, view.loaded.snapshot, view.loaded.request)
             for view in self.earlier
             if view.loaded is not None
         ]
-        search = search_order(self.decision.policy, attempt=self.attempt, owner=self.identity.owner, earlier=choices)
+        search = search_order(
+            self.decision.policy,
+            attempt=self.attempt,
+            owner=self.identity.owner,
+            earlier=choices,
+            request=self.request,
+        )
+        self._since, self._rollback = search.since, search.rollback
         begun = self.clock.monotonic()
         for scope in search.scopes:
-            for task in self._tasks(scope):
-                found = self._newest_good(task, scope)
-                if found is not None:
-                    seconds = self.clock.monotonic() - begun
-                    return Resumed(found, self._record(_reason(scope), found, _message(found, scope)), seconds)
-        message = search.message
+            found = self._look(scope)
+            if found is not None:
+                seconds = self.clock.monotonic() - begun
+                return Resumed(found, self._record(self._reason(scope), found, self._message(found, scope)), seconds)
+        message = search.message + self._remark
         if self.skipped:
             message += f"; {len(self.skipped)} passed over: {self.skipped[0].checkpoint} {self.skipped[0].message}"
         return Resumed(None, self._record(search.nothing, None, message))
 
+    def _look(self, scope: Scope) -> Manifest | None:
+        if scope.requested is not None:
+            return self._requested(self._lookup(scope.requested))
+        if scope.exact and scope.repeat is not None and self.request is not None:
+            task, snapshot = scope.repeat.task, scope.repeat.snapshot
+            if task is None or snapshot is None:
+                return None
+            return self._exactly(self._lookup(self.request), CheckpointRef(task, snapshot))
+        for task in self._tasks(scope):
+            found = self._newest_good(task, scope)
+            if found is not None:
+                return found
+        return None
+
     def _tasks(self, scope: Scope) -> Iterator[TaskPath]:
-        own = self.identity.task
         if scope.own:
-            yield own
+            yield self.identity.task
         if scope.repeat is not None and scope.repeat.task is not None:
             yield scope.repeat.task
         if scope.earlier_runs:
-            for run in self.catalog.runs(own.namespace, own.workflow)[:RUNS_LOOKED_AT]:
-                if run.run != own.run and self._same_owner(run.run):
-                    yield TaskPath(own.workflow, run.run, own.task, own.index, own.namespace)
+            yield from earlier_runs(self.catalog, self.identity)
 
-    def _same_owner(self, run: str) -> bool:
-        own = self.identity.task
-        key = run_key(own.namespace, own.workflow, run)
+    # --- what a request names -----------------------------------------------------------------------------------------
+
+    def _lookup(self, request: Request) -> Requested:
+        return Requested(self.catalog, self.identity, request, self.metric)
+
+    def _requested(self, wanted: Requested) -> Manifest | None:
+        """What a request names, fetched; None: the run that it names is there and has saved nothing of this task."""
+        ref = wanted.one()
+        if ref is not None:
+            return self._exactly(wanted, ref)
+        there = False
+        for task in wanted.tasks():
+            for entry in self.catalog.entries(task):
+                there = True
+                found = self._good(task, entry, match=NO_MATCH)
+                if found is None:
+                    continue
+                self._check_match(wanted, found)
+                if self._fetch(task, entry, found):
+                    return found
+        told = f" ({self.skipped[0].checkpoint} {self.skipped[0].message})" if self.skipped else ""
+        if wanted.request.kind == "Latest":
+            raise wanted.nothing_latest(told)
+        if there:
+            message = f"none of its checkpoints of this task can be loaded{told}"
+            raise wanted.failed(message, wanted.look_at(wanted.in_run))
+        siblings = ", ".join(wanted.siblings())
+        self._remark = f" ({wanted.request.source}: that run has no checkpoint of this task" + (
+            f"; its tasks: {siblings})" if siblings else ")"
+        )
+        return None
+
+    def _exactly(self, wanted: Requested, ref: CheckpointRef) -> Manifest:
+        found = wanted.read(ref)
+        self._check_match(wanted, found)
         try:
-            return RunRecord.from_bytes(self.catalog.store.get(key), key=key).owner == self.identity.owner
-        except ObjectNotFoundError:
-            return False
+            download(self.catalog.store, found, self.target, clock=self.clock, chance=self.catalog.chance)
+        except CorruptCheckpointError as error:
+            self.catalog.mark_corrupt(ref.task, ref.id, error.message)
+            wanted.read(ref)  # deleted while it was being loaded?
+            raise wanted.failed(f"checkpoint {ref} is corrupt: {error.message}", wanted.look_at(ref.task)) from None
+        return found
+
+    def _check_match(self, wanted: Requested, found: Manifest) -> None:
+        difference = mismatch(found.snapshot.metadata, self.match)
+        if difference:
+            ref = CheckpointRef(found.snapshot.task, found.snapshot.id)
+            raise NotMatchingError(
+                f"{wanted.request.source}: checkpoint {ref} {difference} (match=)",
+                remedy="resume from another one, or correct match=",
+            )
+
+    # --- the newest good one of a task --------------------------------------------------------------------------------
 
     def _newest_good(self, task: TaskPath, scope: Scope) -> Manifest | None:
         for entry in self.catalog.entries(task):
+            if scope.own and entry.id.attempt < scope.since:
+                return None  # newest first: from here on, all are older than the last rollback
             if scope.repeat is not None and scope.repeat.snapshot is not None and entry.id > scope.repeat.snapshot:
                 continue  # a concurrent run's newer ones must not change what a retry repeats
-            skip = skip_listed(entry)
-            if skip is not None:
-                self._note(task, entry, None, skip)
-                continue
-            found = self._read(task, entry)
-            if found is None:
-                continue
-            skip = skip_snapshot(found.snapshot)
-            if skip is not None:
-                self._note(task, entry, found, skip)
-            elif self._fetch(task, entry, found):
+            found = self._good(task, entry, match=self.match)
+            if found is not None and self._fetch(task, entry, found):
                 return found
         return None
+
+    def _good(self, task: TaskPath, entry: Entry, *, match: Mapping[str, object]) -> Manifest | None:
+        """The manifest of a checkpoint that nothing is said against; else why not is noted."""
+        skip = skip_listed(entry)
+        if skip is not None:
+            self._note(task, entry, None, skip)
+            return None
+        found = self._read(task, entry)
+        if found is None:
+            return None
+        skip = skip_snapshot(found.snapshot, match=match)
+        if skip is not None:
+            self._note(task, entry, found, skip)
+            return None
+        return found
 
     def _read(self, task: TaskPath, entry: Entry) -> Manifest | None:
         try:
@@ -150,21 +249,58 @@ class Resume:
             digest=digest_of(found.to_bytes()) if found else "",
             step=snapshot.step if snapshot else None,
             skipped=tuple(self.skipped),
+            request=self.request.text if self.request else "",
+            request_by=self.request.by if self.request else "",
+            since=self._since,
         )
 
+    def _message(self, found: Manifest, scope: Scope) -> str:
+        s = found.snapshot
+        if scope.requested is not None:
+            if scope.requested.kind == "Checkpoint":
+                return f"as {scope.requested.source} says"
+            where = "this run" if s.task.run == self.identity.task.run else f"run {s.task.run}"
+            what = "best" if scope.requested.kind == "Best" else "newest"
+            return f"{what} of {where}, as {scope.requested.source} says"
+        if scope.own:
+            back = self._rollback
+            return "newest that verifies" + (f", of those since {_told(back)}" if back is not None else "")
+        if scope.repeat is not None and scope.repeat.request:
+            return f"once more what {_told(scope.repeat)}, since nothing was saved after that"
+        if scope.repeat is not None:
+            return f"what attempt {scope.repeat.attempt} chose, since this run has saved nothing of its own"
+        return f"newest of run {s.task.run}, the newest earlier run that has one" + self._remark
 
-def _reason(scope: Scope) -> str:
-    if scope.own:
-        return reasons.NEWEST
-    return reasons.SAME_AS_FIRST_ATTEMPT if scope.repeat else reasons.NEWEST_OF_EARLIER_RUN
+    def _reason(self, scope: Scope) -> str:
+        if scope.requested is not None:
+            return reasons.REQUESTED
+        if scope.own:
+            return reasons.NEWEST if self._rollback is None else reasons.SINCE_REQUEST
+        if scope.repeat is not None:
+            return reasons.SAME_AS_REQUESTED if scope.repeat.request else reasons.SAME_AS_FIRST_ATTEMPT
+        return reasons.NEWEST_OF_EARLIER_RUN
 
 
-def _message(found: Manifest, scope: Scope) -> str:
-    if scope.own:
-        return "newest that verifies"
-    if scope.repeat is not None:
-        return f"what attempt {scope.repeat.attempt} chose, since this run has saved nothing of its own"
-    return f"newest of run {found.snapshot.task.run}, the newest earlier run that has one"
+def _told(rollback: EarlierChoice) -> str:
+    return f"attempt {rollback.attempt} resumed from ({rollback.request})"
+
+
+def request_in_force(asked: Asked | None, run_object: str, own: TaskPath) -> Request | None:
+    """The resume request that counts for this task; None: none.
+
+    Args:
+        asked: by argument, environment or annotation; it goes before the other.
+        run_object: ``spec.resumeFrom`` of the CheckpointRun; empty for none.
+
+    Raises:
+        InvalidArgumentError: it cannot be read.
+    """
+    if asked is None:
+        return parse_request(run_object, "Run", own) if run_object.strip() else None
+    request = parse_request(asked.text, asked.by, own)
+    if request is not None and run_object.strip() and run_object.strip() not in (asked.text.strip(), request.text):
+        logger.warning("spec.resumeFrom=%s is not followed: %s goes before it", run_object, request.source)
+    return request
 
 
 def ignored_run(catalog: BucketCatalog, own: TaskPath) -> tuple[str, int] | None:

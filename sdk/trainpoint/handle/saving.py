@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainpoint.errors import InvalidArgumentError
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle import artifacts
 from trainpoint.handle.arguments import Scalar
 from trainpoint.handle.marking import Marking
 from trainpoint.handle.reading import StrPath
@@ -74,7 +75,15 @@ class Saving(Marking):
         """
         writer = self._need_writer("stage")
         writer.raise_deferred()
-        what = Describe.of(name=name, step=step, epoch=epoch, metrics=metrics, metadata=metadata, latest=latest)
+        what = Describe.of(
+            name=name,
+            step=step,
+            epoch=epoch,
+            metrics=metrics,
+            metadata=metadata,
+            latest=latest,
+            match=self._context.match,
+        )
         folder = self._staging.new_stage()
         try:
             yield folder
@@ -115,7 +124,15 @@ class Saving(Marking):
         """
         writer = self._need_writer("save")
         writer.raise_deferred()
-        what = Describe.of(name=name, step=step, epoch=epoch, metrics=metrics, metadata=metadata, latest=latest)
+        what = Describe.of(
+            name=name,
+            step=step,
+            epoch=epoch,
+            metrics=metrics,
+            metadata=metadata,
+            latest=latest,
+            match=self._context.match,
+        )
         source = Path(path) if path is not None else self.path
         if not source.exists():
             raise InvalidArgumentError(f"{source} does not exist", remedy="pass a directory or a file that does")
@@ -127,6 +144,22 @@ class Saving(Marking):
         request = writer.request(what, source, (lambda: self._staging.release(source)) if owned else (lambda: None))
         writer.save(request, wait=wait)
         return request.ref
+
+    def publish(self, name: str, value: object) -> None:
+        """Make a small value visible under a name, at once, for as long as the store has this run.
+
+        ``Workflow(…).latest_run["task"].task["name"].data`` reads it. Publishing a name again replaces its value.
+
+        Args:
+            value: plain JSON of at most 16 KiB, or a checkpoint; one that is still being saved is waited for.
+        Raises:
+            NotInJobError, InvalidArgumentError, SaveFailedError, SupersededError (nothing of it will be seen), StoreError.
+        """
+        writer = self._need_writer("publish")
+        if isinstance(value, CheckpointRef) and not value.committed:
+            writer.flush()
+        writer.raise_deferred()
+        artifacts.publish(self._context.catalog, writer.claim, name, value)
 
     def wait(self) -> None:
         """Return when every save so far is committed; raise what failed among them."""

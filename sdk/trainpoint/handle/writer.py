@@ -19,14 +19,15 @@ from trainpoint.claim.store import Claim, claim
 from trainpoint.clock import rfc3339
 from trainpoint.context import Context
 from trainpoint.errors import SaveFailedError, TrainpointError
-from trainpoint.format.layout import SnapshotId, run_end_key
+from trainpoint.format.layout import SnapshotId
 from trainpoint.format.manifest import Manifest, Snapshot
-from trainpoint.format.records import EndRecord, RunEndRecord
+from trainpoint.format.records import EndRecord
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle import arguments, narrate
+from trainpoint.handle import arguments, launch, narrate
 from trainpoint.handle.arguments import Scalar
-from trainpoint.handle.resume import Resume, Resumed, ignored_run
+from trainpoint.handle.resume import Resume, Resumed, ignored_run, request_in_force
 from trainpoint.handle.save import SavedRef, Saver, SaveRequest
+from trainpoint.handle.siblings import former_self
 from trainpoint.identity import Identity
 from trainpoint.policies.save import Due, SaveInput, is_due
 
@@ -57,14 +58,15 @@ class Describe:
         metrics: Mapping[str, Scalar] | None,
         metadata: Mapping[str, object] | None,
         latest: bool,
+        match: Mapping[str, object],
     ) -> Describe:
-        """Raises InvalidArgumentError for anything that could never be stored."""
+        """Raises InvalidArgumentError for anything that could never be stored, or loaded again by this program."""
         return cls(
             series=arguments.series_name(name),
             step=arguments.count("step", step),
             epoch=arguments.count("epoch", epoch),
             metrics=arguments.metrics_text(metrics),
-            metadata=arguments.metadata_json(metadata),
+            metadata=arguments.metadata_with(match, metadata),
             latest=latest,
         )
 
@@ -132,7 +134,11 @@ class Writer:
             identity.task.task + (f"[{identity.task.index}]" if identity.task.index else ""),
             context.catalog.store.url,
         )
+        request_in_force(context.asked, "", identity.task)  # a mistake in it is told before anything is claimed
         claimed = _claim(context, identity)
+        if identity.launched:
+            with suppress(TrainpointError):  # said again when it ends
+                launch.begun(context, identity.task)
         claimed.start_beat()  # without it, other hosts would take this process for dead after two minutes
         return cls(context, identity, claimed, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error)
 
@@ -147,6 +153,9 @@ class Writer:
             earlier=self.claim.previous,
             target=target,
             clock=self._context.clock,
+            request=request_in_force(self._context.asked, self.claim.resume_from, self.identity.task),
+            match=self._context.match,
+            metric=self._context.settings.metric,
         ).run()
         self.claim.record_loaded(resumed.record)
         narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
@@ -154,6 +163,11 @@ class Writer:
             ignored = ignored_run(self._context.catalog, self.identity.task)
             if ignored is not None:
                 narrate.ignored("fresh", *ignored)
+        if resumed.manifest is None and self.claim.attempt == 0:
+            with suppress(TrainpointError):  # a hint, which no training depends on
+                former = former_self(self._context.catalog, self.identity, self._context.decision.policy)
+                if former is not None:
+                    narrate.beside(self.identity.task, *former)
         self.resumed = resumed
         if resumed.manifest is not None:
             self.note_loaded(resumed.manifest)
@@ -287,12 +301,8 @@ class Writer:
                 )
             )
             if self.identity.launched:
-                outcome: Literal["Succeeded", "Failed"] = "Succeeded" if how == "Completed" else "Failed"
-                task = self.identity.task
-                self._context.catalog.store.put(
-                    run_end_key(task.namespace, task.workflow, task.run),
-                    RunEndRecord(outcome, message[:500], now).to_bytes(),
-                )
+                failure = None if how == "Completed" else message or how
+                launch.ended(self._context, self.identity.task, failure=failure)
         except TrainpointError as error:
             # The attempt is over either way; a successor sees that this process is gone.
             narrate.logger.warning("the end of attempt %d could not be written down: %s", self.claim.attempt, error)

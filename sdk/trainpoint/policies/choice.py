@@ -121,6 +121,8 @@ class Search:
     message: str
     since: int = 0
     """the attempt of the last rollback; own checkpoints of earlier ones are not gone on from"""
+    rollback: EarlierChoice | None = None
+    """what that attempt chose; None where there was none, or it is this one"""
 
 
 def last_rollback(earlier: Sequence[EarlierChoice]) -> EarlierChoice | None:
@@ -163,7 +165,7 @@ def search_order(
         return _after_rollback(rollback, exact=request.exact)
     if policy == "none":
         since = rollback.attempt if rollback is not None else 0
-        return Search((), reasons.PROGRAM_CHOOSES, "the program chooses what to load", since)
+        return Search((), reasons.PROGRAM_CHOOSES, "the program chooses what to load", since, rollback)
     if rollback is not None:
         return _after_rollback(rollback, exact=False)
     return _by_policy(policy, attempt=attempt, owner=owner, earlier=earlier)
@@ -183,6 +185,7 @@ def _after_rollback(rollback: EarlierChoice, *, exact: bool) -> Search:
         f"nothing to load (attempt {rollback.attempt} was to resume from {rollback.request} and found nothing there, "
         "and nothing was saved since)",
         since=rollback.attempt,
+        rollback=rollback,
     )
 
 
