@@ -34,8 +34,14 @@ SOURCES: Final = {"crds": "crds", "admission": "config/admission", "rbac": "conf
 CONDITIONS: Final = {
     "CustomResourceDefinition": ".Values.crds.install",
     "trainpoint-operator-secrets": ".Values.rbac.allSecrets",
+    "trainpoint-owner": ".Values.owners.check",
+    "trainpoint-owner-stamp": 'and .Values.owners.stamp (include "trainpoint.mutation" .)',
 }
-"""By kind or name: what the chart's user has to want."""
+"""By kind or name: what the chart's user has to want, and the server to have."""
+NARROWED: Final = ("trainpoint-owner", "trainpoint-owner-stamp")
+"""Policies on kinds of Kubernetes: they hold where the operator works only."""
+BY_SERVER: Final = ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+"""Not every server has these in the version that the source names."""
 KEPT: Final = "CustomResourceDefinition"
 """Helm never deletes these: all objects of the kind would go with them."""
 
@@ -115,7 +121,11 @@ def _object(text: str) -> str:
     for line in escaped.splitlines(keepends=True):
         if line == "  labels:\n":
             continue  # the chart's come with it, above these
+        if line == f"apiVersion: {found['apiVersion']}\n" and kind in BY_SERVER:
+            line = 'apiVersion: {{ include "trainpoint.mutation" . }}\n'
         lines.append(line)
+        if line == "  matchConstraints:\n" and name in NARROWED:
+            lines.append('    {{- with include "trainpoint.watched" . }}\n    {{- . | nindent 4 }}\n    {{- end }}\n')
         if line == f"  name: {name}\n":
             if kind == KEPT:
                 lines.append("  annotations:\n    helm.sh/resource-policy: keep\n")

@@ -32,3 +32,23 @@ subjects:
     name: {{ include "trainpoint.serviceAccount" . | quote }}
     namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
+
+{{- /* The version in which the server has MutatingAdmissionPolicy; empty where it has none. */ -}}
+{{- define "trainpoint.mutation" -}}
+{{- if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy" -}}
+admissionregistration.k8s.io/v1
+{{- else if .Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy" -}}
+admissionregistration.k8s.io/v1beta1
+{{- end -}}
+{{- end -}}
+
+{{- /* Which namespaces a policy is for that looks at more than our own kinds: those that the operator works for. */ -}}
+{{- define "trainpoint.watched" -}}
+{{- with .Values.watchNamespaces -}}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values: {{ toJson . }}
+{{- end -}}
+{{- end -}}
