@@ -53,11 +53,16 @@ from trainpoint.errors import (
 )
 from trainpoint.format.manifest import FileEntry
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle.artifacts import Artifact
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.current import Current, current
 from trainpoint.handle.decorator import checkpoint
+from trainpoint.handle.lineage import LineageEntry
+from trainpoint.handle.runs import RunStep, RunTask, WorkflowRun
+from trainpoint.handle.workflow import Flow, Workflow
 
 __all__ = [
+    "Artifact",
     "BucketNotFoundError",
     "ChangedDuringSaveError",
     "Checkpoint",
@@ -73,8 +78,10 @@ __all__ = [
     "CorruptRecordError",
     "Current",
     "FileEntry",
+    "Flow",
     "IdentityError",
     "InvalidArgumentError",
+    "LineageEntry",
     "LocalFileError",
     "MetricRecordedError",
     "NewerFormatError",
@@ -93,6 +100,8 @@ __all__ = [
     "RefusedError",
     "ResumeRequestError",
     "RunNotFoundError",
+    "RunStep",
+    "RunTask",
     "SaveFailedError",
     "StoreError",
     "StoreFullError",
@@ -104,6 +113,8 @@ __all__ = [
     "TrainpointError",
     "UnsafePathError",
     "UnstorableError",
+    "Workflow",
+    "WorkflowRun",
     "checkpoint",
     "current",
 ]

@@ -86,6 +86,7 @@ def info_of_object(value: JsonObject) -> CheckpointInfo:
         status=_STATES.get(status.get("state", ""), "Committed" if commit else "Saving"),
         latest=s.get("latest", True),
         created_by=s.get("createdBy", {}),
+        pinned=value["spec"].get("pin", {}).get("reason", ""),
     )
 
 

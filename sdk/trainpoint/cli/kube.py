@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from trainpoint.catalog import intent
 from trainpoint.catalog.cluster import ClusterCatalog
 from trainpoint.catalog.kube import Kube
 from trainpoint.cli.show import LIST_LIMIT, as_json, show_rows
@@ -105,7 +106,7 @@ def show(name: str, namespace: str, context: str, output: str) -> None:
         ("loaded before", ", ".join(info.parents)),
         ("store", value["spec"]["snapshot"].get("storeRef", {}).get("name", "")),
         ("files", f"{info.files}, {quantity(info.size)}" if info.files else ""),
-        ("pinned", value["spec"].get("pin", {}).get("reason", "")),
+        ("pinned", info.pinned),
     ]
     for label, text in facts:
         if text:
@@ -153,5 +154,5 @@ def rm(names: Sequence[str], yes: bool, namespace: str, context: str) -> None:
     if not yes:
         click.confirm(f"delete {len(names)} for good: {', '.join(names)}?", abort=True)
     for name in names:
-        catalog.kube.delete("checkpoints", name)
+        intent.delete(catalog.kube, name)
         click.echo(f"deleted {name}; the operator deletes its bytes")

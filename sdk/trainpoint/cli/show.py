@@ -9,8 +9,9 @@ from itertools import islice
 
 import click
 
-from trainpoint.catalog.base import CheckpointInfo, info_of, status_of
+from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.marks import delete, read_info
 from trainpoint.cli.scope import tasks_in
 from trainpoint.cli.table import output_option, show_json, show_table
 from trainpoint.cli.words import age, metrics_text, open_catalog, optional, quantity, store_option
@@ -107,6 +108,7 @@ def as_json(info: CheckpointInfo) -> JsonObject:
         "files": info.files,
         "status": info.status,
         "latest": info.latest,
+        "pinned": info.pinned,
         "createdBy": dict(info.created_by),
         "ref": info.ref.to_json(),
     }
@@ -121,8 +123,8 @@ def show(name: str, store: str | None, namespace: str, output: str) -> None:
     catalog = open_catalog(store)
     ref = catalog.find(name, namespace=namespace)
     found = read_manifest(catalog, ref)
-    status = next(status_of(entry) for entry in catalog.entries(ref.task) if entry.id == ref.id)
-    info = info_of(found, status)
+    entry = next((entry for entry in catalog.entries(ref.task) if entry.id == ref.id), None)
+    info = read_info(catalog.store, ref.task, entry)[0] if entry is not None else info_of(found)
     if output == "json":
         files = [{"path": f.path, "size": f.size, "mode": f"{f.mode:o}", "digest": f.digest} for f in found.files]
         show_json({**as_json(info), "contents": files})
@@ -137,6 +139,7 @@ def show(name: str, store: str | None, namespace: str, output: str) -> None:
         ("metrics", metrics_text(info.metrics)),
         ("metadata", ", ".join(f"{k}={v}" for k, v in info.metadata.items())),
         ("status", info.status + ("" if info.latest else ", never chosen as latest")),
+        ("pinned", info.pinned),
         ("saved", f"{rfc3339(info.time)} by {info.owner or 'unknown'} on {info.created_by.get('host', 'unknown')}"),
         ("loaded before", ", ".join(info.parents)),
         ("store", f"{catalog.store.url}/{snapshot_data(ref.task, ref.id)}"),
@@ -159,7 +162,7 @@ def show(name: str, store: str | None, namespace: str, output: str) -> None:
 def rm(names: Sequence[str], yes: bool, store: str | None, namespace: str) -> None:
     """Delete checkpoints for good. NAMES are from the last column of `trainpoint list`.
 
-    A deletion that was broken off is finished by the same command again.
+    A deletion that was broken off is finished by the same command again. A pinned one has to be unpinned first.
     """
     catalog = open_catalog(store)
     refs = [catalog.find(name, namespace=namespace) for name in names]
@@ -168,7 +171,7 @@ def rm(names: Sequence[str], yes: bool, store: str | None, namespace: str) -> No
             raise click.UsageError("rm asks before it deletes, and nobody is there to answer; pass --yes")
         click.confirm(f"delete {len(refs)} for good: {', '.join(names)}?", abort=True)
     for ref in refs:
-        removed = catalog.delete(ref.task, ref.id, by=login_name() or "unknown")
+        removed = delete(catalog, ref, by=login_name() or "unknown")
         click.echo(f"deleted {ref} ({removed} objects)")
     for line in _what_is_newest_now(catalog, refs):
         click.echo(line)

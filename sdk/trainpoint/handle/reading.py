@@ -11,9 +11,12 @@ from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.context import Context
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import FileEntry, Manifest
+from trainpoint.handle import lineage
 from trainpoint.handle.listing import CheckpointList, checkpoints
-from trainpoint.handle.load import Reference, best, load_named, newest, read_manifest, resolve
-from trainpoint.handle.scope import attempt_number, tasks_meant
+from trainpoint.handle.load import Reference, best, latest_of, load_named, read_manifest, resolve
+from trainpoint.handle.runs import RunTask
+from trainpoint.handle.scope import attempt_number, find_tasks, tasks_meant
+from trainpoint.identity import IndexArgument, index_text
 from trainpoint.transfer.ranged import open_file
 
 StrPath = str | Path
@@ -49,30 +52,50 @@ class Reading(ABC):
     def list(
         self,
         *,
-        task: str | TaskPath | None = None,
+        task: str | TaskPath | RunTask | None = None,
         name: str | None = None,
         attempt: int | str | None = None,
+        index: IndexArgument | None = None,
         run: str | None = None,
         workflow: str | None = None,
+        owner: str | None = None,
+        namespace: str | None = None,
         all: bool = False,
     ) -> CheckpointList:
         """Checkpoints, newest first, of this task or the one named; always current, fetched as they are looked at.
 
+        A task that has saved nothing gives an empty list. Several tasks come one after the other, those of the newest
+        run first.
+
         Args:
-            task: ``"workflow/run/task"``, ``"workflow/run/task/index"``, or the bare name of a task of this workflow.
+            task: a task of a :class:`~trainpoint.Workflow`'s run, ``"workflow/run/task"``,
+                ``"workflow/run/task/index"``, or the bare name of a task of this workflow, in all its runs.
             name: only this series.
-            attempt: only this attempt.
+            attempt: only this attempt; ``0`` and ``"0"`` are equal.
+            index: only this index; alone, that one of this process's own task.
+            run: only of this run.
+            workflow: of this workflow; by default of this process's own.
+            owner: only of runs of this owner, ``"*"`` for everyone's. By default one's own runs, unless the run is
+                named: who names it means it.
+            namespace: of Kubernetes, in the same store; one's own by default.
             all: with superseded and corrupt ones, which nothing loads by itself.
+        Raises:
+            RunNotFoundError: there is no such workflow, run, task or index.
+            NotVisibleError: its runs are somebody else's; the message says whose.
+            InvalidArgumentError: it is not said which task is meant, or an argument cannot be used.
         """
         self._need_open()
         number = attempt_number(attempt)
-        tasks = tasks_meant(
+        tasks = find_tasks(
             self._context.catalog,
             self._own_task,
-            namespace=self._context.namespace,
-            task=task,
+            namespace=namespace if namespace is not None else self._context.namespace,
+            me=self._context.owner,
+            task=task.path if isinstance(task, RunTask) else task,
             run=run,
             workflow=workflow,
+            index=index_text(index) if index is not None else None,
+            owner=owner,
         )
         return CheckpointList(
             checkpoints(
@@ -85,10 +108,13 @@ class Reading(ABC):
         )
 
     def latest(self) -> CheckpointInfo | None:
-        """The newest checkpoint of this task that a policy may choose; None if there is none."""
+        """The newest checkpoint of this task that a policy may choose; None if there is none.
+
+        Of a run that has only loaded: what its newest attempt has loaded.
+        """
         self._need_open()
         own = self._own_task
-        return newest(self._context.catalog, own) if own is not None else None
+        return latest_of(self._context.catalog, own) if own is not None else None
 
     def best(self, metric: str, mode: Literal["min", "max"]) -> CheckpointInfo | None:
         """The checkpoint of this task with the lowest or highest ``metric``; None if none has it."""
@@ -104,8 +130,8 @@ class Reading(ABC):
         The target is replaced whole once everything has arrived and is verified, and not touched otherwise.
 
         Args:
-            ref: what ``save`` or ``list`` returned, its JSON, a name, ``"latest"``, ``"latest:<series>"`` or
-                ``"best:<metric>:<min|max>"``.
+            ref: what ``save`` or ``list`` returned, its JSON as dict or text, an artifact that is one, a name,
+                ``"latest"``, ``"latest:<series>"`` or ``"best:<metric>:<min|max>"``.
             include: only files that match one of these patterns, such as ``["model*"]``.
             merge: put the files among those that are there instead of replacing the directory.
         Raises:
@@ -137,3 +163,23 @@ class Reading(ABC):
         catalog = self._context.catalog
         found = read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace))
         return open_file(catalog.store, found, file)
+
+    def lineage(self, ref: Reference, *, depth: int = lineage.DEPTH) -> Sequence[lineage.LineageEntry]:
+        """Where a checkpoint comes from: itself, what its task had loaded, what led to that; nearest first.
+
+        What was deleted meanwhile, or is damaged, is a gap with a name, and never an error. Each costs about three
+        requests.
+
+        Args:
+            ref: a checkpoint; or ``"workflow/run/task"``: what the attempts of that task started from, the newest
+                first, whether they saved anything or not.
+            depth: loads that are followed back.
+        Raises:
+            CheckpointNotFoundError: there is no such checkpoint or task.
+        """
+        self._need_open()
+        catalog, namespace = self._context.catalog, self._context.namespace
+        if isinstance(ref, str) and "/" in ref and not ref.lstrip().startswith(("{", "best:", "latest:")):
+            tasks = tasks_meant(catalog, self._own_task, namespace=namespace, task=ref)
+            return [entry for task in tasks for entry in lineage.lineage_of_task(catalog, task, depth=depth)]
+        return lineage.lineage_of(catalog, resolve(catalog, ref, self._own_task, namespace=namespace), depth=depth)
