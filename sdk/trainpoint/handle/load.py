@@ -9,23 +9,28 @@ from pathlib import Path
 
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.marks import entry_at, read_info
+from trainpoint.claim.protocol import read_board
 from trainpoint.errors import (
     CheckpointDeletedError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
     CorruptRecordError,
     InvalidArgumentError,
+    ObjectNotFoundError,
     UnsafePathError,
 )
-from trainpoint.format.layout import TaskPath
+from trainpoint.format.layout import TaskPath, attempt_key
 from trainpoint.format.manifest import Manifest
+from trainpoint.format.records import LoadedRecord
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle.artifacts import Artifact
 from trainpoint.handle.listing import checkpoints
 from trainpoint.transfer.download import download
 
-Reference = CheckpointRef | CheckpointInfo | Mapping[str, object] | str
-"""What names a checkpoint: a reference, a record from ``list``, a reference's JSON as dict or text, an object name,
-``latest``, ``latest:<series>`` or ``best:<metric>:<min|max>``."""
+Reference = CheckpointRef | CheckpointInfo | Artifact | Mapping[str, object] | str
+"""What names a checkpoint: a reference, a record from ``list``, an artifact that is a reference, a reference's JSON as
+dict or text, an object name, ``latest``, ``latest:<series>`` or ``best:<metric>:<min|max>``."""
 
 
 def resolve(catalog: BucketCatalog, reference: Reference, own: TaskPath | None, *, namespace: str) -> CheckpointRef:
@@ -41,6 +46,12 @@ def resolve(catalog: BucketCatalog, reference: Reference, own: TaskPath | None, 
         return reference
     if isinstance(reference, CheckpointInfo):
         return reference.ref
+    if isinstance(reference, Artifact):
+        if not isinstance(reference.data, Mapping | str):
+            raise InvalidArgumentError(
+                f"artifact {reference.name!r} of {reference.task} is no checkpoint", remedy="take its value: .data"
+            )
+        reference = reference.data
     if isinstance(reference, Mapping):
         return CheckpointRef.from_json(reference)
     if not isinstance(reference, str) or not reference:
@@ -59,7 +70,10 @@ def resolve(catalog: BucketCatalog, reference: Reference, own: TaskPath | None, 
                 f"{reference!r} speaks of this process's own task, and it has none",
                 remedy="list a task and load from that: ckpt.load(ckpt.list(task='workflow/run/main')[0])",
             )
-        found = newest(catalog, own, series=rest or None) if word == "latest" else _best(catalog, own, rest)
+        if word == "best":
+            found = _best(catalog, own, rest)
+        else:
+            found = newest(catalog, own, series=rest) if rest else latest_of(catalog, own)
         if found is None:
             raise CheckpointNotFoundError(
                 f"no checkpoint of {own} is {reference!r}", remedy=f"see what there is: trainpoint list {own}"
@@ -75,6 +89,32 @@ def newest(catalog: BucketCatalog, task: TaskPath, *, series: str | None = None)
         return info.latest if series is None else info.series == series
 
     return next(checkpoints(catalog, [task], wanted=wanted), None)
+
+
+def latest_of(catalog: BucketCatalog, task: TaskPath) -> CheckpointInfo | None:
+    """The newest checkpoint of a task that may be chosen; of one that has only loaded, what its newest attempt loaded.
+
+    One page of a listing and one manifest; where the task has saved nothing, two listings and two objects more.
+    """
+    return newest(catalog, task) or _loaded(catalog, task)
+
+
+def _loaded(catalog: BucketCatalog, task: TaskPath) -> CheckpointInfo | None:
+    for mark in reversed(read_board(catalog.store.list(task.attempts)).winners):
+        if "loaded" not in mark.suffixes:
+            continue  # it ended before it had loaded anything, or is about to
+        key = attempt_key(task, mark.attempt, mark.uid, "loaded")
+        record = LoadedRecord.from_bytes(catalog.store.get(key), key=key)
+        if record.task is None or record.snapshot is None:
+            return None
+        entry = entry_at(catalog.store, CheckpointRef(record.task, record.snapshot))
+        if entry is None or not entry.eligible:
+            return None  # deleted or damaged since: nothing that could be loaded
+        try:
+            return read_info(catalog.store, record.task, entry)[0]
+        except (ObjectNotFoundError, CorruptRecordError, UnsafePathError):
+            return None
+    return None
 
 
 def best(catalog: BucketCatalog, task: TaskPath, metric: str, mode: str) -> CheckpointInfo | None:

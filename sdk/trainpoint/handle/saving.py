@@ -153,7 +153,7 @@ class Saving(Marking):
         Args:
             value: plain JSON of at most 16 KiB, or a checkpoint; one that is still being saved is waited for.
         Raises:
-            NotInJobError, InvalidArgumentError, SaveFailedError, SupersededError (nothing of it will be seen), StoreError.
+            NotInJobError, InvalidArgumentError, SaveFailedError, SupersededError, StoreError.
         """
         writer = self._need_writer("publish")
         if isinstance(value, CheckpointRef) and not value.committed:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
+from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.errors import CheckpointNotFoundError, IdentityError, InvalidArgumentError
-from trainpoint.format.layout import TaskPath, check_name
+from trainpoint.errors import IdentityError, InvalidArgumentError, RunNotFoundError
+from trainpoint.format.layout import NO_INDEX, TaskPath, check_index, check_name, tasks_prefix
+from trainpoint.handle.visible import EVERYONE, runs_of
 
 
 def attempt_number(attempt: object) -> int | None:
@@ -27,50 +32,139 @@ def tasks_meant(
     run: str | None = None,
     workflow: str | None = None,
 ) -> list[TaskPath]:
-    """The tasks that are meant, those of the newest run first.
+    """All of :func:`find_tasks`, of every owner."""
+    return list(
+        find_tasks(catalog, own, namespace=namespace, task=task, run=run, workflow=workflow, owner=EVERYONE, me="")
+    )
 
-    ``task`` is a task, ``"workflow/run/task"``, ``"workflow/run/task/index"``, ``"workflow/run"``, ``"workflow"``, or
-    the bare name of a task. Nothing at all means this process's own task.
+
+def find_tasks(
+    catalog: BucketCatalog,
+    own: TaskPath | None,
+    *,
+    namespace: str,
+    me: str,
+    task: str | TaskPath | None = None,
+    run: str | None = None,
+    workflow: str | None = None,
+    index: str | None = None,
+    owner: str | None = None,
+) -> Iterator[TaskPath]:
+    """The tasks that are meant, those of the newest run first. Lazy: a run is asked for when the one before is done.
+
+    Args:
+        own: this process's task, which is meant where nothing is said; None in a reader.
+        me: whose runs are looked at where neither a run nor an owner is named.
+        task: a path, ``"workflow/run/task"``, ``"workflow/run/task/index"``, ``"workflow/run"``, ``"workflow"``, or the
+            bare name of a task.
+        index: only this one; empty for the one without. Alone, it is that one of this process's own task.
+        owner: only runs of this owner; ``"*"`` for everyone's.
 
     Raises:
-        CheckpointNotFoundError: there is no such workflow, run or task.
+        RunNotFoundError: there is no such workflow, run, task or index.
+        NotVisibleError: there is, and it is somebody else's.
         InvalidArgumentError: it does not say which workflow, and this process has none.
     """
-    if isinstance(task, TaskPath):
-        return [task]
-    if task is None and run is None and workflow is None:
+    here = own is None or namespace == own.namespace
+    if (task, run, workflow, index, owner) == (None, None, None, None, None) and here:
         if own is None:
             raise InvalidArgumentError(
                 "this process has no task of its own, so it has to be said which one is meant",
                 remedy="list(task='workflow/run/main'), or list(workflow='name')",
             )
-        return [own]
-    parts = task.split("/") if task else []
-    if len(parts) > 4:
-        raise InvalidArgumentError(f"{task!r} is no task", remedy="write workflow/run/task or workflow/run/task/index")
-    index = parts[3] if len(parts) == 4 else None
-    if len(parts) > 1:
-        workflow, run, parts = parts[0], parts[1], parts[2:3]
-    elif len(parts) == 1 and own is None and workflow is None and run is None:
-        workflow, parts = parts[0], []
-    named = parts[0] if parts else None
+        return iter([own])
+    try:
+        if namespace != LOCAL_NAMESPACE:
+            check_name("namespace", namespace)
+        wanted = _wanted(own, task, run, workflow, index)
+    except IdentityError as error:
+        raise InvalidArgumentError(error.message, remedy=error.remedy) from None
+    if isinstance(task, TaskPath):
+        namespace = task.namespace
+    workflow, run, name, index = wanted
+    if run is not None and owner in (None, EVERYONE):
+        runs = iter([run])  # who names a run means it, whoever launched it
+    else:
+        visible = runs_of(catalog, namespace, workflow, owner if owner is not None else me)
+        runs = (one.run for one in visible if run in (None, one.run))
+    found = (path for one in runs for path in tasks_of(catalog, namespace, workflow, one, task=name, index=index))
+    first = next(found, None)
+    if first is None:
+        where = "/".join(part for part in (workflow, run or "*", name or "*", index or "") if part)
+        raise RunNotFoundError(
+            f"there is no task {where} in {catalog.store.url}" + _there(catalog, namespace, workflow, run),
+            remedy="see what there is: trainpoint list",
+        )
+    return chain([first], found)
+
+
+def _wanted(
+    own: TaskPath | None,
+    task: str | TaskPath | None,
+    run: str | None,
+    workflow: str | None,
+    index: str | None,
+) -> tuple[str, str | None, str | None, str | None]:
+    """(workflow, run, task, index), None for any; checked, since they become parts of keys."""
+    name: str | None = None
+    if own is not None and (task, run, workflow) == (None, None, None) and index is not None:
+        run, name = own.run, own.task
+    if isinstance(task, TaskPath):
+        workflow, run, name, index = task.workflow, task.run, task.task, task.index
+    elif task is not None:
+        parts = task.split("/")
+        if not all(parts) or len(parts) > 4:
+            raise InvalidArgumentError(
+                f"{task!r} is no task", remedy="write workflow/run/task or workflow/run/task/index"
+            )
+        if len(parts) == 1 and (own or workflow or run):
+            name = task
+        else:
+            workflow, run, name, said = (*parts, None, None, None)[:4]
+            if said is not None:
+                index = "" if said == NO_INDEX else said
     workflow = workflow or (own.workflow if own else None)
     if workflow is None:
         raise InvalidArgumentError("no workflow is named", remedy="list(task='workflow/run/main')")
-    try:
-        check_name("workflow", workflow)
-        runs = [check_name("run", run)] if run else [r.run for r in catalog.runs(namespace, workflow)]
-    except IdentityError as error:
-        raise InvalidArgumentError(error.message, remedy=error.remedy) from None
-    found = [
-        path
-        for one in runs
-        for path in catalog.tasks(namespace, workflow, one)
-        if (named is None or path.task == named) and (index is None or path.index == index.replace("_", ""))
-    ]
-    if not found:
-        where = "/".join(part for part in (workflow, run or "*", named or "*") if part)
-        raise CheckpointNotFoundError(
-            f"there is no task {where} in {catalog.store.url}", remedy="see what there is: trainpoint list"
-        )
-    return found
+    check_name("workflow", workflow)
+    if run is not None:
+        check_name("run", run)
+    if name is not None:
+        check_name("task", name)
+    if index is not None:
+        check_index(index)
+    return workflow, run, name, index
+
+
+def tasks_of(
+    catalog: BucketCatalog,
+    namespace: str,
+    workflow: str,
+    run: str,
+    *,
+    task: str | None = None,
+    index: str | None = None,
+) -> Iterator[TaskPath]:
+    """Tasks and indexes of a run that has them; with ``task`` one listing, else one more for each task.
+
+    A task is there from its first claim on, also before it has saved anything.
+    """
+    root = f"{tasks_prefix(namespace)}{workflow}/{run}/"
+    if task is not None and index is not None:
+        path = TaskPath(workflow, run, task, index, namespace)
+        if catalog.store.children(f"{root}{task}/{index or NO_INDEX}/"):
+            yield path
+        return
+    for name in [task] if task is not None else catalog.store.children(root):
+        for part in catalog.store.children(f"{root}{name}/"):
+            path = TaskPath(workflow, run, name, "" if part == NO_INDEX else part, namespace)
+            if index is None or path.index == index:
+                yield path
+
+
+def _there(catalog: BucketCatalog, namespace: str, workflow: str, run: str | None) -> str:
+    """What there is instead, in words; nothing where no single run is meant."""
+    if run is None:
+        return ""
+    paths = [str(path).partition(f"{run}/")[2] for path in tasks_of(catalog, namespace, workflow, run)]
+    return f" (of that run there: {', '.join(paths[:8])}{', …' if len(paths) > 8 else ''})" if paths else ""

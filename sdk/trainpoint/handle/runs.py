@@ -1,0 +1,256 @@
+"""Runs and their tasks, as their readers see them. Everything here only reads, and asks anew each time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from trainpoint.catalog.base import CheckpointInfo
+from trainpoint.catalog.bucket import BucketCatalog, RunSummary
+from trainpoint.claim.protocol import read_board
+from trainpoint.errors import InvalidArgumentError, RunNotFoundError
+from trainpoint.format.layout import TaskPath
+from trainpoint.format.records import RunEndRecord
+from trainpoint.handle.artifacts import Artifact, published, read_artifact
+from trainpoint.handle.listing import CheckpointList, checkpoints
+from trainpoint.handle.load import best, latest_of
+from trainpoint.handle.scope import attempt_number, tasks_of
+from trainpoint.handle.visible import run_record
+from trainpoint.identity import IndexArgument, index_text
+
+Mode = Literal["min", "max"]
+LATEST_ARTIFACT = "latest_checkpoint"
+"""The name under which every task has an artifact: what was published, else its latest checkpoint."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunTask:
+    """One task of a run, and one index of it: what ``list(task=…)`` takes.
+
+    ``task["name"]`` is a value it has published; ``"name" in task`` says whether there is one.
+    """
+
+    catalog: BucketCatalog = field(compare=False)
+    path: TaskPath
+
+    @property
+    def name(self) -> str:
+        return self.path.task
+
+    @property
+    def index(self) -> str:
+        """``"2"``, ``"2.1"``; empty for a task without an index."""
+        return self.path.index
+
+    @property
+    def pathspec(self) -> str:
+        """``workflow/run/task`` or ``workflow/run/task/index``."""
+        return str(self.path)
+
+    @property
+    def attempts(self) -> int:
+        """How often it has been started so far."""
+        return len(read_board(self.catalog.store.list(self.path.attempts)).winners)
+
+    @property
+    def latest(self) -> CheckpointInfo | None:
+        """Its newest checkpoint that may be chosen; what it loaded, where it has only loaded; None without either."""
+        return latest_of(self.catalog, self.path)
+
+    def best(self, metric: str, mode: Mode) -> CheckpointInfo | None:
+        """Its checkpoint with the lowest or highest ``metric``; NaN is never best, ties go to the newer."""
+        return best(self.catalog, self.path, metric, mode)
+
+    def checkpoints(
+        self, *, name: str | None = None, attempt: int | str | None = None, all: bool = False
+    ) -> CheckpointList:
+        """Its checkpoints, newest first; arguments as for :meth:`trainpoint.Checkpoint.list`."""
+        return CheckpointList(
+            checkpoints(
+                self.catalog,
+                [self.path],
+                everything=all,
+                attempt=attempt_number(attempt),
+                wanted=lambda info: name is None or info.series == name,
+            )
+        )
+
+    @property
+    def artifacts(self) -> tuple[str, ...]:
+        """Names of the values it has published."""
+        return tuple(published(self.catalog, self.path))
+
+    def __getitem__(self, name: str) -> Artifact:
+        """A published value. ``latest_checkpoint`` is there too where nothing of that name was published: see latest.
+
+        Raises:
+            RunNotFoundError: it has published nothing of that name; a KeyError too.
+        """
+        found = read_artifact(self.catalog, self.path, name) or self._latest_artifact(name)
+        if found is None:
+            there = ", ".join(self.artifacts) or "none"
+            raise RunNotFoundError(
+                f"{self.path} has published no artifact {name!r} (published: {there})",
+                remedy=f"publish it while it runs: ckpt.publish({name!r}, value)",
+            )
+        return found
+
+    def _latest_artifact(self, name: str) -> Artifact | None:
+        latest = self.latest if name == LATEST_ARTIFACT else None
+        if latest is None:
+            return None
+        return Artifact(self.path, name, latest.ref.to_json(), latest.attempt, f"{latest.time:%Y-%m-%dT%H:%M:%S.%fZ}")
+
+    def __contains__(self, name: object) -> bool:
+        return name in published(self.catalog, self.path) or (name == LATEST_ARTIFACT and self.latest is not None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.artifacts)
+
+    def __repr__(self) -> str:
+        return f"<task {self.path}>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RunStep:
+    """A task of a run with all its indexes."""
+
+    run: str
+    name: str
+    tasks: tuple[RunTask, ...]
+    """by index; at least one"""
+
+    @property
+    def task(self) -> RunTask:
+        """The one task: the one without an index, or the only one there is.
+
+        Raises:
+            InvalidArgumentError: there are several indexes; the message names them.
+        """
+        if len(self.tasks) == 1:
+            return self.tasks[0]
+        for task in self.tasks:
+            if not task.index:
+                return task
+        there = ", ".join(task.index for task in self.tasks[:12]) + (", …" if len(self.tasks) > 12 else "")
+        raise InvalidArgumentError(
+            f"task {self.name} of {self.run} has {len(self.tasks)} indexes: {there}",
+            remedy=f'say which: run["{self.name}"][{self.tasks[0].index.split(".")[0]}], or take all: .tasks',
+        )
+
+    def __getitem__(self, index: IndexArgument) -> RunTask:
+        """The task of that index: ``2``, ``"2.1"``, ``(2, 1)``. RunNotFoundError (a KeyError) where there is none."""
+        text = index_text(index)
+        for task in self.tasks:
+            if task.index == text:
+                return task
+        there = ", ".join(task.index or "one without an index" for task in self.tasks[:12])
+        raise RunNotFoundError(f"task {self.name} of {self.run} has no index {text} (there: {there})")
+
+    def __iter__(self) -> Iterator[RunTask]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __repr__(self) -> str:
+        return f"<task {self.run}/{self.name}, {len(self.tasks)} of it>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class WorkflowRun:
+    """One run of a workflow. ``run["task"]`` is a task of it; iterating gives all of them."""
+
+    catalog: BucketCatalog = field(compare=False)
+    summary: RunSummary
+
+    @property
+    def name(self) -> str:
+        return self.summary.run
+
+    @property
+    def workflow(self) -> str:
+        return self.summary.workflow
+
+    @property
+    def namespace(self) -> str:
+        """Of Kubernetes; ``_`` without a cluster."""
+        return self.summary.namespace
+
+    @property
+    def pathspec(self) -> str:
+        """``workflow/run``."""
+        return f"{self.workflow}/{self.name}"
+
+    @property
+    def begun(self) -> datetime:
+        """When it was begun, by the server's clock (UTC)."""
+        return self.summary.begun
+
+    @property
+    def owner(self) -> str:
+        """Who launched it; empty: unknown."""
+        record = run_record(self.catalog.store, self.summary)
+        return record.owner if record is not None else ""
+
+    @property
+    def end(self) -> RunEndRecord | None:
+        """How it ended: outcome, message and time; None while it goes on, or where nobody could write it down."""
+        return self.catalog.run_end(self.namespace, self.workflow, self.name)
+
+    @property
+    def outcome(self) -> Literal["Succeeded", "Failed", "Stopped"] | None:
+        """How it ended, in a word; None while it goes on."""
+        end = self.end
+        return end.outcome if end is not None else None
+
+    @property
+    def finished(self) -> bool:
+        return self.end is not None
+
+    @property
+    def successful(self) -> bool:
+        return self.outcome == "Succeeded"
+
+    @property
+    def tasks(self) -> tuple[RunTask, ...]:
+        """All its tasks, with all their indexes, by name and index; those that have saved nothing too."""
+        return self._tasks(None)
+
+    def best(self, metric: str, mode: Mode) -> CheckpointInfo | None:
+        """Of all its tasks and indexes, the checkpoint with the lowest or highest ``metric``; None if none has it.
+
+        NaN is never best. Ties go to the newer, between tasks by the time of the commit. Reads every manifest.
+        """
+        found = [info for task in self.tasks if (info := task.best(metric, mode)) is not None]
+        sign = 1.0 if mode == "min" else -1.0
+        return min(found, key=lambda info: (sign * info.metrics[metric], -info.time.timestamp()), default=None)
+
+    def __getitem__(self, task: str) -> RunStep:
+        """The task of that name. RunNotFoundError (a KeyError) where there is none; the message says which are."""
+        tasks = self._tasks(task)
+        if not tasks:
+            there = ", ".join(sorted({t.name for t in self.tasks})) or "none yet"
+            raise RunNotFoundError(f"run {self.pathspec} has no task {task!r} (there: {there})")
+        return RunStep(self.pathspec, task, tasks)
+
+    def __contains__(self, task: object) -> bool:
+        return isinstance(task, str) and bool(self._tasks(task))
+
+    def __iter__(self) -> Iterator[RunStep]:
+        tasks = self.tasks
+        for name in dict.fromkeys(task.name for task in tasks):
+            yield RunStep(self.pathspec, name, tuple(task for task in tasks if task.name == name))
+
+    def __repr__(self) -> str:
+        return f"<run {self.pathspec}, begun {self.begun:%Y-%m-%d %H:%M:%S} UTC>"
+
+    def _tasks(self, name: str | None) -> tuple[RunTask, ...]:
+        paths = tasks_of(self.catalog, self.namespace, self.workflow, self.name, task=name)
+        return tuple(RunTask(self.catalog, path) for path in sorted(paths, key=_by_index))
+
+
+def _by_index(path: TaskPath) -> tuple[str, tuple[int, ...]]:
+    return path.task, tuple(int(part) for part in path.index.split(".") if part)

@@ -1,0 +1,95 @@
+"""Whose runs are looked at: one's own, unless others' are asked for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final
+
+from trainpoint.catalog.bucket import BucketCatalog, RunSummary
+from trainpoint.errors import NotVisibleError, ObjectNotFoundError, RunNotFoundError
+from trainpoint.format.layout import run_key
+from trainpoint.format.records import RunRecord
+from trainpoint.store.base import Store
+
+EVERYONE: Final = "*"
+READ_AHEAD: Final = 16
+"""Run records read at once; the first one is read alone, since the newest run is what most want."""
+
+
+def run_record(store: Store, run: RunSummary) -> RunRecord | None:
+    """What a run began with; None where it was removed since it was listed. Raises CorruptRecordError."""
+    key = run_key(run.namespace, run.workflow, run.run)
+    try:
+        return RunRecord.from_bytes(store.get(key), key=key)
+    except ObjectNotFoundError:
+        return None
+
+
+def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -> Iterator[RunSummary]:
+    """Runs of a workflow that ``owner`` has launched, newest first by the server's clock. Lazy.
+
+    One listing, and for each run that is looked at or passed over one read of its record; none where ``owner`` is
+    ``"*"``. An empty owner is the unknown one.
+
+    Raises:
+        RunNotFoundError: there is no such workflow; where the first run is asked for.
+        NotVisibleError: all its runs are somebody else's; where the first run is asked for.
+    """
+    everyone = catalog.runs(namespace, workflow)
+    if not everyone:
+        raise _no_workflow(catalog, namespace, workflow)
+    if owner == EVERYONE:
+        yield from everyone
+        return
+    others: Counter[str] = Counter()
+    seen = False
+    for run, found in _with_owners(catalog.store, iter(everyone)):
+        if found == owner:
+            seen = True
+            yield run
+        elif found is not None:
+            others[found] += 1
+    if not seen:
+        raise _not_visible(workflow, owner, others)
+
+
+def _with_owners(store: Store, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary, str | None]]:
+    def read(run: RunSummary) -> tuple[RunSummary, str | None]:
+        record = run_record(store, run)
+        return run, record.owner if record is not None else None
+
+    yield from map(read, islice(runs, 1))
+    while batch := list(islice(runs, READ_AHEAD)):
+        with ThreadPoolExecutor(len(batch)) as pool:
+            yield from pool.map(read, batch)
+
+
+def _no_workflow(catalog: BucketCatalog, namespace: str, workflow: str) -> RunNotFoundError:
+    there = catalog.workflows(namespace)
+    near = get_close_matches(workflow, there)
+    if near:
+        remedy = "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    elif there:
+        remedy = f"there: {', '.join(there[:8])}" + (", …" if len(there) > 8 else "")
+    else:
+        remedy = "nothing has been saved there; see whether store and namespace are the right ones"
+    return RunNotFoundError(f"there is no run of workflow {workflow!r} in {_place(catalog, namespace)}", remedy=remedy)
+
+
+def _not_visible(workflow: str, owner: str, others: Counter[str]) -> NotVisibleError:
+    count = sum(others.values())
+    whose = ", ".join(f"{name or 'unknown'} ({number})" for name, number in others.most_common(5))
+    more = ", …" if len(others) > 5 else ""
+    who = f"of {owner}" if owner else "of an unknown owner, as this process has"
+    return NotVisibleError(
+        f"workflow {workflow!r} has {count} run{'s' if count != 1 else ''}, none {who}; owners: {whose}{more}",
+        remedy='to see everyone\'s: owner="*"; one person\'s: owner="name"',
+    )
+
+
+def _place(catalog: BucketCatalog, namespace: str) -> str:
+    return catalog.store.url + (f", namespace {namespace}" if namespace != "_" else "")

@@ -1,0 +1,149 @@
+"""A workflow and its runs, for programs that choose a checkpoint themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from trainpoint.catalog.bucket import RunSummary
+from trainpoint.clock import Chance, Clock
+from trainpoint.context import open_context
+from trainpoint.errors import RunNotFoundError
+from trainpoint.format.layout import check_name
+from trainpoint.handle.lazy import LazySequence
+from trainpoint.handle.runs import WorkflowRun
+from trainpoint.handle.visible import EVERYONE, READ_AHEAD, runs_of
+
+
+class RunList(LazySequence[WorkflowRun]):
+    """Runs, newest first. ``[0]`` costs one listing and one record."""
+
+    COLUMNS = ("RUN", "OWNER", "BEGUN", "OUTCOME")
+    NOUN = "runs"
+
+    def _row(self, item: WorkflowRun) -> tuple[str, ...]:
+        return item.name, item.owner or "unknown", f"{item.begun:%Y-%m-%d %H:%M:%S}", item.outcome or "-"
+
+
+class Workflow:
+    """The runs of a workflow: newest, newest successful, all. Only reads; works where nothing may be saved.
+
+    >>> run = Workflow("counter").latest_successful_run                            # doctest: +SKIP
+    >>> with Checkpoint() as ckpt:                                                 # doctest: +SKIP
+    ...     ckpt.load(run["main"].task["latest_checkpoint"].data)
+
+    Args:
+        name: of the workflow.
+        owner: whose runs: one's own by default, a name, or ``"*"`` for everyone's.
+        namespace: of Kubernetes, in the same store; one's own by default.
+        store: as for :class:`~trainpoint.Checkpoint`.
+
+    Raises:
+        IdentityError: the name or the namespace cannot be one.
+        StoreUrlError, StoreError: the store is named wrongly, or cannot be reached.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        owner: str | None = None,
+        namespace: str | None = None,
+        store: str | None = None,
+        clock: Clock | None = None,
+        chance: Chance | None = None,
+    ) -> None:
+        self.name = check_name("workflow", name)
+        context = open_context(store=store, clock=clock, chance=chance)
+        self.owner = owner if owner is not None else context.owner
+        """whose runs are looked at; empty: those whose owner is unknown"""
+        self.namespace = context.namespace if namespace in (None, context.namespace) else _namespace(namespace)
+        self._catalog = context.catalog
+        context.first_contact(reads_only=True)
+
+    def runs(self) -> RunList:
+        """The runs, newest first by the server's clock; fetched as they are looked at.
+
+        Raises, when the first is looked at:
+            RunNotFoundError: there is no such workflow.
+            NotVisibleError: all its runs are somebody else's.
+        """
+        return RunList(WorkflowRun(self._catalog, run) for run in self._summaries())
+
+    @property
+    def latest_run(self) -> WorkflowRun:
+        """The run that was begun last. Raises as :meth:`runs`.
+
+        One listing (a page for each 500 runs), and one read for each run that is passed over because it is of another
+        owner; none of the others.
+        """
+        return WorkflowRun(self._catalog, next(self._summaries()))
+
+    @property
+    def latest_successful_run(self) -> WorkflowRun:
+        """The newest run that has succeeded; those that go on or have failed are passed over.
+
+        Costs what :attr:`latest_run` does, and one read for each run that has ended since, and for this one.
+
+        Raises:
+            RunNotFoundError: none has succeeded; the message counts those that have not. NotVisibleError.
+        """
+        going_on = failed = 0
+        runs = (WorkflowRun(self._catalog, run) for run in self._summaries())
+        for run, ended in _outcomes(runs):
+            if ended is None:
+                going_on += 1
+            elif ended == "Succeeded":
+                return run
+            else:
+                failed += 1
+        raise RunNotFoundError(
+            f"no run of workflow {self.name!r} has succeeded: {going_on} go on, {failed} failed or were stopped",
+            remedy="take the newest one, whatever became of it: latest_run",
+        )
+
+    def __getitem__(self, run: str) -> WorkflowRun:
+        """The run of that name, whoever launched it. RunNotFoundError (a KeyError) where there is none."""
+        for found in runs_of(self._catalog, self.namespace, self.name, EVERYONE):
+            if found.run == run:
+                return WorkflowRun(self._catalog, found)
+        raise RunNotFoundError(
+            f"workflow {self.name!r} has no run {run!r}", remedy=f"see what there is: trainpoint list {self.name}"
+        )
+
+    def __contains__(self, run: object) -> bool:
+        return any(found.run == run for found in self._catalog.runs(self.namespace, self.name))
+
+    def __iter__(self) -> Iterator[WorkflowRun]:
+        return iter(self.runs())
+
+    def __repr__(self) -> str:
+        whose = "everyone" if self.owner == EVERYONE else self.owner or "unknown"
+        return f"<workflow {self.name}, runs of {whose}>"
+
+    def _summaries(self) -> Iterator[RunSummary]:
+        return runs_of(self._catalog, self.namespace, self.name, self.owner)
+
+
+Flow = Workflow
+"""The same under the name that Metaflow has for it."""
+
+
+def _outcomes(runs: Iterator[WorkflowRun]) -> Iterator[tuple[WorkflowRun, str | None]]:
+    """Runs with their outcomes, nothing being read of those that go on: the newest alone, then many at once."""
+
+    def read(run: WorkflowRun) -> tuple[WorkflowRun, str | None]:
+        return run, run.outcome if run.summary.ended else None
+
+    yield from map(read, islice(runs, 1))
+    while batch := list(islice(runs, READ_AHEAD)):
+        with ThreadPoolExecutor(len(batch)) as pool:
+            yield from pool.map(read, batch)
+
+
+def _namespace(name: str) -> str:
+    return check_name("namespace", name)
+
+
+__all__ = ["Flow", "RunList", "Workflow"]
