@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import sys
 
+from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import LoadedRecord
+from trainpoint.policies.siblings import advice
 
 logger = logging.getLogger("trainpoint")
 
@@ -60,3 +62,9 @@ def ignored(policy: str, run: str, count: int) -> None:
         '%s: %d %s of run %s exist and are not loaded (new run); to go on from there: load_policy="eager"',
         policy, count, noun, run,
     )  # fmt: skip
+
+
+def beside(own: TaskPath, former: TaskPath, count: int) -> None:
+    """A task that found nothing says whose checkpoints lie beside it: it may have been renamed."""
+    noun = "checkpoint" if count == 1 else "checkpoints"
+    logger.warning("%s has no checkpoint, and %s has %d %s; %s", own, former, count, noun, advice(own, former))

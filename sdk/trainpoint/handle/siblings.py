@@ -1,0 +1,74 @@
+"""A task that finds nothing to load, although checkpoints of the same program lie beside it: was it renamed?"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.claim.history import read_attempts
+from trainpoint.errors import ObjectNotFoundError
+from trainpoint.format.layout import NO_INDEX, TaskPath, run_key, tasks_prefix
+from trainpoint.format.records import RunRecord
+from trainpoint.identity import Identity
+from trainpoint.policies.load import LoadPolicy
+from trainpoint.policies.siblings import former_selves
+
+LOOKED_AT = 3
+"""Other tasks of a run that are looked into; a pipeline of many steps is not searched through."""
+RUNS_LOOKED_AT = 5
+COUNTED = 1000
+
+
+def former_self(catalog: BucketCatalog, identity: Identity, policy: LoadPolicy) -> tuple[TaskPath, int] | None:
+    """Where checkpoints lie that the task may have meant, and how many; None if nowhere.
+
+    Looks where the policy has looked: in the own run, unless this process has just begun it; under ``eager`` also in
+    the newest earlier run of the owner. A run of one task costs two small listings.
+    """
+    if policy == "none":
+        return None  # the program chooses
+    own = identity.task
+    if not identity.launched:
+        found = _in_run(catalog, own, own.run)
+        if found is not None:
+            return found
+    if policy != "eager" or not identity.owner:
+        return None
+    for run in islice((r.run for r in catalog.runs(own.namespace, own.workflow) if r.run != own.run), RUNS_LOOKED_AT):
+        if _owner(catalog, own, run) == identity.owner:
+            return _in_run(catalog, own, run)
+    return None
+
+
+def _in_run(catalog: BucketCatalog, own: TaskPath, run: str) -> tuple[TaskPath, int] | None:
+    for task in former_selves(own, _tasks(catalog, own, run)):
+        count = sum(1 for entry in islice(catalog.entries(task), COUNTED) if entry.eligible)
+        if count and not (run == own.run and task.task != own.task and _is_done(catalog, task)):
+            return task, count
+    return None
+
+
+def _tasks(catalog: BucketCatalog, own: TaskPath, run: str) -> list[TaskPath]:
+    root = f"{tasks_prefix(own.namespace)}{own.workflow}/{run}/"
+    names = list(catalog.store.children(root))
+    looked_at = [name for name in names if name == own.task] + [name for name in names if name != own.task][:LOOKED_AT]
+    return [
+        TaskPath(own.workflow, run, task, "" if index == NO_INDEX else index, own.namespace)
+        for task in looked_at
+        for index in catalog.store.children(f"{root}{task}/")
+    ]
+
+
+def _is_done(catalog: BucketCatalog, task: TaskPath) -> bool:
+    """A step of the same run that has completed is the step before this one, not this one's former self."""
+    attempts = read_attempts(catalog.store, task)
+    end = attempts[-1].end if attempts else None
+    return end is not None and end.how == "Completed"
+
+
+def _owner(catalog: BucketCatalog, own: TaskPath, run: str) -> str:
+    key = run_key(own.namespace, own.workflow, run)
+    try:
+        return RunRecord.from_bytes(catalog.store.get(key), key=key).owner
+    except ObjectNotFoundError:
+        return ""
