@@ -129,7 +129,7 @@ def test_coroutines_are_told_apart_by_their_context() -> None:
         return task_of(current.checkpoint)
 
     async def both() -> list[str]:
-        return await asyncio.gather(one(), two())
+        return list(await asyncio.gather(one(), two()))
 
     assert inspect.iscoroutinefunction(one)
     assert asyncio.run(both()) == ["w/r/one", "w/r/other"]
