@@ -21,6 +21,8 @@ class Entry:
     """added by an earlier attempt after a later one had claimed the task, and without it knowing"""
     committed: bool = True
     """whether its manifest is there"""
+    overtaken: bool = False
+    """a later attempt than its own has claimed the task since"""
     late: tuple[MetricMark, ...] = ()
     """metrics that were recorded after it was saved"""
 
@@ -37,11 +39,13 @@ class Entry:
 def entries_of(keys: Iterable[str]) -> Iterator[Entry]:
     """Entries, newest first, from the keys beneath ``manifests/`` in ascending order. Lazy."""
     limit: int | None = None  # the lowest sequence that a fence met so far saw; fences rise with attempts
+    claimed = -1  # the newest attempt that has put a fence
     named = (parsed for key in keys if (parsed := parse_manifest_key(key) or parse_metric_key(key)))
     for snapshot, group in groupby(named, key=lambda pair: pair[0]):
         marks = [mark for _, mark in group]
         suffixes = {mark for mark in marks if isinstance(mark, str)}
         if "fence" in suffixes:
+            claimed = max(claimed, snapshot.attempt)
             limit = snapshot.sequence if limit is None else min(limit, snapshot.sequence)
             continue
         if suffixes & {"json", "tombstone"}:
@@ -50,6 +54,7 @@ def entries_of(keys: Iterable[str]) -> Iterator[Entry]:
                 markers=frozenset(suffixes - {"json"}),
                 superseded=limit is not None and snapshot.sequence > limit,
                 committed="json" in suffixes,
+                overtaken=claimed > snapshot.attempt,
                 late=tuple(mark for mark in marks if isinstance(mark, MetricMark)),
             )
 

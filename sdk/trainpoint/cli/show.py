@@ -20,8 +20,9 @@ from trainpoint.errors import CorruptRecordError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import snapshot_data
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.handle.latest import latest_of
 from trainpoint.handle.listing import checkpoints
-from trainpoint.handle.load import newest, read_manifest
+from trainpoint.handle.load import read_manifest
 from trainpoint.identity import login_name
 
 LIST_LIMIT = 50
@@ -181,7 +182,7 @@ def _what_is_newest_now(catalog: BucketCatalog, refs: Sequence[CheckpointRef]) -
     """After a deletion people want to know what a retry would start from."""
     for task in dict.fromkeys(ref.task for ref in refs):
         try:
-            info = newest(catalog, task)
+            info = latest_of(catalog, task)
         except CorruptRecordError:
             continue
         text = f"{info.name} (step {info.step})" if info else "nothing: a retry would start from the beginning"

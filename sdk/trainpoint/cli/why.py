@@ -17,7 +17,7 @@ from trainpoint.clock import rfc3339
 from trainpoint.errors import CorruptRecordError, ObjectNotFoundError, UnsafePathError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
-from trainpoint.handle.load import newest
+from trainpoint.handle.latest import latest_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def why(scope: str | None, store: str | None, namespace: str, output: str) -> No
     """
     catalog = open_catalog(store)
     tasks = tasks_of_newest_run(catalog, scope, namespace)
-    stories = [(task, tell(catalog, task), newest(catalog, task)) for task in tasks]
+    stories = [(task, tell(catalog, task), latest_of(catalog, task)) for task in tasks]
     if output == "json":
         show_json([_as_json(task, told, next_) for task, told, next_ in stories])
         return

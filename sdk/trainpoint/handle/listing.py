@@ -52,10 +52,12 @@ def checkpoints(
             for entry in catalog.entries(task)
             if entry.committed and (everything or entry.eligible) and (attempt is None or entry.id.attempt == attempt)
         )
-        yield from filter(wanted, _read(catalog, task, chosen))
+        yield from filter(wanted, read_entries(catalog, task, chosen))
 
 
-def _read(catalog: BucketCatalog, task: TaskPath, chosen: Iterator[Entry]) -> Iterator[CheckpointInfo]:
+def read_entries(catalog: BucketCatalog, task: TaskPath, chosen: Iterator[Entry]) -> Iterator[CheckpointInfo]:
+    """What the manifests of these entries say, in their order; those that are gone or damaged are left out. Lazy."""
+
     def read_one(entry: Entry) -> CheckpointInfo | None:
         try:
             return read_info(catalog.store, task, entry)[0]

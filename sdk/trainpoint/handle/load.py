@@ -9,22 +9,19 @@ from pathlib import Path
 
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.catalog.marks import entry_at, read_info
-from trainpoint.claim.protocol import read_board
 from trainpoint.errors import (
     CheckpointDeletedError,
     CheckpointNotFoundError,
     CorruptCheckpointError,
     CorruptRecordError,
     InvalidArgumentError,
-    ObjectNotFoundError,
     UnsafePathError,
 )
-from trainpoint.format.layout import TaskPath, attempt_key
+from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.records import LoadedRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.artifacts import Artifact
+from trainpoint.handle.latest import latest_of, newest
 from trainpoint.handle.listing import checkpoints
 from trainpoint.transfer.download import download
 
@@ -80,41 +77,6 @@ def resolve(catalog: BucketCatalog, reference: Reference, own: TaskPath | None, 
             )
         return found.ref
     return catalog.find(reference, namespace=namespace, near=own)
-
-
-def newest(catalog: BucketCatalog, task: TaskPath, *, series: str | None = None) -> CheckpointInfo | None:
-    """The newest checkpoint of a task that may be chosen; of one series if it is given. One page and one manifest."""
-
-    def wanted(info: CheckpointInfo) -> bool:
-        return info.latest if series is None else info.series == series
-
-    return next(checkpoints(catalog, [task], wanted=wanted), None)
-
-
-def latest_of(catalog: BucketCatalog, task: TaskPath) -> CheckpointInfo | None:
-    """The newest checkpoint of a task that may be chosen; of one that has only loaded, what its newest attempt loaded.
-
-    One page of a listing and one manifest; where the task has saved nothing, two listings and two objects more.
-    """
-    return newest(catalog, task) or _loaded(catalog, task)
-
-
-def _loaded(catalog: BucketCatalog, task: TaskPath) -> CheckpointInfo | None:
-    for mark in reversed(read_board(catalog.store.list(task.attempts)).winners):
-        if "loaded" not in mark.suffixes:
-            continue  # it ended before it had loaded anything, or is about to
-        key = attempt_key(task, mark.attempt, mark.uid, "loaded")
-        record = LoadedRecord.from_bytes(catalog.store.get(key), key=key)
-        if record.task is None or record.snapshot is None:
-            return None
-        entry = entry_at(catalog.store, CheckpointRef(record.task, record.snapshot))
-        if entry is None or not entry.eligible:
-            return None  # deleted or damaged since: nothing that could be loaded
-        try:
-            return read_info(catalog.store, record.task, entry)[0]
-        except (ObjectNotFoundError, CorruptRecordError, UnsafePathError):
-            return None
-    return None
 
 
 def best(catalog: BucketCatalog, task: TaskPath, metric: str, mode: str) -> CheckpointInfo | None:

@@ -12,8 +12,9 @@ from trainpoint.context import Context
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import FileEntry, Manifest
 from trainpoint.handle import lineage
+from trainpoint.handle.latest import latest_of
 from trainpoint.handle.listing import CheckpointList, checkpoints
-from trainpoint.handle.load import Reference, best, latest_of, load_named, read_manifest, resolve
+from trainpoint.handle.load import Reference, best, load_named, read_manifest, resolve
 from trainpoint.handle.runs import RunTask
 from trainpoint.handle.scope import attempt_number, find_tasks, tasks_meant
 from trainpoint.identity import IndexArgument, index_text

@@ -14,8 +14,9 @@ from trainpoint.errors import InvalidArgumentError, RunNotFoundError
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.records import RunEndRecord
 from trainpoint.handle.artifacts import Artifact, published, read_artifact
+from trainpoint.handle.latest import latest_of
 from trainpoint.handle.listing import CheckpointList, checkpoints
-from trainpoint.handle.load import best, latest_of
+from trainpoint.handle.load import best
 from trainpoint.handle.scope import attempt_number, tasks_of
 from trainpoint.handle.visible import run_record
 from trainpoint.identity import IndexArgument, index_text
