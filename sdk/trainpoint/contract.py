@@ -27,6 +27,8 @@ FIELDS: Final[dict[str, str]] = {
     names.ENV_SERVICE_ACCOUNT: "spec.serviceAccountName",
     names.ENV_JOB: "metadata.labels['batch.kubernetes.io/job-name']",
     names.ENV_JOB_UID: "metadata.labels['batch.kubernetes.io/controller-uid']",
+    names.ENV_JOBSET: "metadata.labels['jobset.sigs.k8s.io/jobset-name']",
+    names.ENV_JOBSET_UID: "metadata.labels['jobset.sigs.k8s.io/jobset-uid']",
     names.ENV_WORKFLOW: f"metadata.labels['{names.GROUP}/workflow']",
     names.ENV_RUN: f"metadata.labels['{names.GROUP}/run']",
     names.ENV_TASK: f"metadata.labels['{names.GROUP}/task']",
@@ -62,6 +64,9 @@ def volume_mount() -> JsonObject:
 def inject(manifest: JsonObject) -> JsonObject:
     """A copy of a workload's manifest with the contract in every pod template; one that has it stays as it is.
 
+    Where the Jobs get generated names, the pod templates also get the label ``trainpoint.dev/workflow``, if they have
+    none: a pod could not tell the generated ending from a chosen one.
+
     Raises:
         InvalidArgumentError: there is no pod template in it.
     """
@@ -74,7 +79,32 @@ def inject(manifest: JsonObject) -> JsonObject:
         )
     for spec in specs:
         _inject(spec)
+    if workflow := _lasting_name(result):
+        for template in _templates(result):
+            labels = template.setdefault("metadata", {}).setdefault("labels", {})
+            labels.setdefault(f"{names.GROUP}/workflow", workflow)
     return result
+
+
+def _lasting_name(manifest: JsonObject) -> str:
+    """What the names of all Jobs of this manifest begin with; empty where the name is not a generated one."""
+    meta = manifest.get("metadata") or {}
+    if manifest.get("kind") == "CronJob":
+        return str(meta.get("name") or "")
+    return str(meta.get("generateName") or "").rstrip("-._") if not meta.get("name") else ""
+
+
+def _templates(value: object) -> Iterator[JsonObject]:
+    """Every pod template beneath a manifest: what has a spec that is a pod's. A bare pod is none."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == "template" and isinstance(item, dict) and "containers" in (item.get("spec") or {}):
+                yield item
+            else:
+                yield from _templates(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _templates(item)
 
 
 def _pod_specs(value: object) -> Iterator[JsonObject]:

@@ -19,6 +19,9 @@ from trainpoint.identity import RUN_PREFIX_LENGTH, Identity, IndexArgument, inde
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 JOB_LIKE: Final = frozenset({"Job", "JobSet", "TrainJob", "RayJob", "PyTorchJob"})
 """Controllers whose pods run to an end. Pods of others, and bare ones, are readers unless a workflow is named."""
+JOBSET_NAME: Final = "jobset.sigs.k8s.io/jobset-name"
+JOBSET_UID: Final = "jobset.sigs.k8s.io/jobset-uid"
+"""Labels of a JobSet's pods. A TrainJob's pods have them too: it makes a JobSet of its own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,15 @@ class Pod:
     source: Literal["environment", "API"] = "API"
     """by which way this is known"""
 
+    @property
+    def launch(self) -> tuple[str, str]:
+        """Name and UID of what a person has launched; empty texts where that is unknown.
+
+        A JobSet that restarts makes its Jobs anew, with other UIDs: what lasts is the JobSet.
+        """
+        jobset = self.labels.get(JOBSET_NAME, ""), self.labels.get(JOBSET_UID, "")
+        return jobset if all(jobset) else (self.controller_name, self.controller_uid)
+
     def setting(self, name: str) -> str:
         """The label ``trainpoint.dev/<name>``, else the annotation; empty if neither is there."""
         key = f"{names.GROUP}/{name}"
@@ -53,12 +65,16 @@ def pod_of_environment(environ: Mapping[str, str]) -> Pod | None:
     if not (name and namespace and uid):
         return None
     job = environ.get(names.ENV_JOB, "")
-    index = environ.get("JOB_COMPLETION_INDEX", "")
+    labels = {
+        "batch.kubernetes.io/job-completion-index": environ.get("JOB_COMPLETION_INDEX", ""),
+        JOBSET_NAME: environ.get(names.ENV_JOBSET, ""),
+        JOBSET_UID: environ.get(names.ENV_JOBSET_UID, ""),
+    }
     return Pod(
         namespace=namespace,
         name=name,
         uid=uid,
-        labels={"batch.kubernetes.io/job-completion-index": index} if index else {},
+        labels={name: value for name, value in labels.items() if value},
         controller_kind="Job" if job else "",
         controller_name=job,
         controller_uid=environ.get(names.ENV_JOB_UID, ""),
@@ -170,7 +186,7 @@ def identity_in_pod(
         return None
     own_run = run or environ.get(names.ENV_RUN, "") or pod.setting("run")
     launched = False
-    named = named or pod.controller_name
+    named = named or pod.labels.get(JOBSET_NAME) or pod.controller_name
     if not own_run:
         own_run = run_of_launch(pod) if job_like else ""
         launched = not own_run
@@ -202,10 +218,9 @@ def owner_of(pod: Pod | None, environ: Mapping[str, str]) -> str:
 
 
 def run_of_launch(pod: Pod) -> str:
-    """The run that a Job (or its like) is: its name and ten digits of its UID; empty without one."""
-    if not pod.controller_uid:
-        return ""
-    return f"{pod.controller_name[:RUN_PREFIX_LENGTH]}-{pod.controller_uid.replace('-', '')[:10]}"
+    """The run that a JobSet, a Job or its like is: its name and ten digits of its UID; empty without one."""
+    name, uid = pod.launch
+    return f"{name[:RUN_PREFIX_LENGTH]}-{uid.replace('-', '')[:10]}" if uid else ""
 
 
 def _index_of(pod: Pod, environ: Mapping[str, str]) -> str:

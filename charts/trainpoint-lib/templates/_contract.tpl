@@ -30,6 +30,14 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.labels['batch.kubernetes.io/controller-uid']
+- name: TRAINPOINT_JOBSET
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['jobset.sigs.k8s.io/jobset-name']
+- name: TRAINPOINT_JOBSET_UID
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.labels['jobset.sigs.k8s.io/jobset-uid']
 - name: TRAINPOINT_WORKFLOW
   valueFrom:
     fieldRef:

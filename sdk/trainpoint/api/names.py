@@ -32,6 +32,8 @@ ENV_NODE: Final = "TRAINPOINT_NODE"
 ENV_SERVICE_ACCOUNT: Final = "TRAINPOINT_SERVICE_ACCOUNT"
 ENV_JOB: Final = "TRAINPOINT_JOB"
 ENV_JOB_UID: Final = "TRAINPOINT_JOB_UID"
+ENV_JOBSET: Final = "TRAINPOINT_JOBSET"
+ENV_JOBSET_UID: Final = "TRAINPOINT_JOBSET_UID"
 
 CONFIG_MAP: Final = "trainpoint"
 """What a namespace's policies and stores come to, in one ConfigMap; its mount in a pod is CONFIG_MOUNT."""

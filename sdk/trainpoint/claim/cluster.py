@@ -80,8 +80,10 @@ class ClusterClaim(Claim):
         self._cluster = cluster
         self._say = say
 
-    def start_beat(self, every_seconds: float = BEAT_SECONDS) -> None:
-        """Not needed: whether a pod lives is known to the API server."""
+    def start_beat(self, every_seconds: float = BEAT_SECONDS, *, for_ranks: bool = False) -> None:
+        """Only for other ranks, who do not ask the API server; to it, whether a pod lives is known."""
+        if for_ranks:
+            super().start_beat(every_seconds)
 
     def record_loaded(self, loaded: LoadedRecord) -> None:
         super().record_loaded(loaded)
@@ -207,7 +209,7 @@ class _Claiming:
             body = run_body(
                 who.task,
                 owner=who.owner,
-                launch_uid=pod.controller_uid,
+                launch_uid=pod.launch[1],
                 policy=who.cluster.policy,
                 store=who.cluster.store_name,
             )
@@ -216,7 +218,7 @@ class _Claiming:
             raise ObjectChangedError(f"{name} was created and deleted in the same moment", remedy="start again")
         there = found["spec"]["identity"]
         mine = {"workflow": who.task.workflow, "run": who.task.run, "task": who.task.task}
-        launch = who.cluster.pod.controller_uid
+        launch = who.cluster.pod.launch[1]
         # Only where the run is named after this Job; a person who names a run means to go on with it.
         derived = who.task.run == run_of_launch(who.cluster.pod)
         other_launch = derived and there.get("launchUID", launch) != launch

@@ -57,3 +57,28 @@ def test_the_command_prints_all_documents() -> None:
     done = CliRunner().invoke(main, ["inject", "-f", "-"], input=text)
     assert done.exit_code == 0, done.output
     assert list(yaml.safe_load_all(done.stdout)) == [inject(JOB), service]
+
+
+def labels_of(kind: str, metadata: dict[str, object], labels: dict[str, str] | None = None) -> dict[str, str] | None:
+    """Labels of the pod template after inject."""
+    job = copy.deepcopy(JOB["spec"])
+    assert isinstance(job, dict)
+    if labels is not None:
+        job["template"]["metadata"] = {"labels": labels}
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": job}} if kind == "CronJob" else job
+    result = inject({"kind": kind, "metadata": metadata, "spec": spec})
+    again = inject(result)
+    assert again == result
+    if kind == "CronJob":
+        result = result["spec"]["jobTemplate"]
+    found: dict[str, str] | None = result["spec"]["template"].get("metadata", {}).get("labels")
+    return found
+
+
+def test_jobs_with_generated_names_get_the_name_that_they_share_as_workflow() -> None:
+    workflow = "trainpoint.dev/workflow"
+    assert labels_of("CronJob", {"name": "nightly"}) == {workflow: "nightly"}
+    assert labels_of("CronJob", {"name": "nightly"}, {"a": "b"}) == {"a": "b", workflow: "nightly"}
+    assert labels_of("CronJob", {"name": "nightly"}, {workflow: "mine"}) == {workflow: "mine"}
+    assert labels_of("Job", {"generateName": "exp-"}) == {workflow: "exp"}
+    assert labels_of("Job", {"name": "exp-10001"}) is None

@@ -86,6 +86,38 @@ def test_an_undecidable_index_names_the_label(environ: dict[str, str], subdomain
     assert caught.value.exit_code == 86
 
 
+JOBSET = {
+    "jobset.sigs.k8s.io/jobset-name": "gpt",
+    "jobset.sigs.k8s.io/jobset-uid": "77aa88bb-99cc-4d0f-8a53-5b5f6f3f3a10",
+    "jobset.sigs.k8s.io/replicatedjob-name": "workers",
+}
+IN_JOBSET = replace(JOB, controller_name="gpt-workers-0", labels=JOBSET)
+
+
+def test_the_pods_of_a_jobset_are_one_run_however_often_it_makes_its_jobs_anew() -> None:
+    restarted = replace(IN_JOBSET, controller_uid="00000000-0000-4000-8000-00000000000f")
+    for pod in (IN_JOBSET, restarted):
+        identity = who(pod)
+        assert identity is not None
+        assert str(identity.task) == "gpt/gpt-77aa88bb99/main"
+        assert pod.launch == ("gpt", JOBSET["jobset.sigs.k8s.io/jobset-uid"])
+    assert JOB.launch == ("llm", JOB.controller_uid)
+
+
+def test_a_jobset_without_the_label_of_its_uid_names_the_workflow_and_its_job_the_run() -> None:
+    old = replace(IN_JOBSET, labels={"jobset.sigs.k8s.io/jobset-name": "gpt"})
+    identity = who(old)
+    assert identity is not None
+    assert str(identity.task) == "gpt/gpt-workers-0-4c1d9e02ab/main"
+
+
+def test_a_job_name_is_never_cut_since_no_pod_can_tell_a_generated_ending() -> None:
+    for name in ("nightly-29385120", "exp-10001", "exp-x7k2p"):
+        identity = who(replace(JOB, controller_name=name))
+        assert identity is not None
+        assert identity.task.workflow == name
+
+
 def test_an_indexed_job_is_many_tasks_and_another_rank_is_refused() -> None:
     identity = who(INDEXED)
     assert identity is not None
@@ -142,4 +174,9 @@ def test_the_contract_and_the_object_say_the_same() -> None:
         }
     )
     assert who(from_environment, environ) == who(from_object)
+    environ |= {"TRAINPOINT_JOBSET": "gpt", "TRAINPOINT_JOBSET_UID": JOBSET["jobset.sigs.k8s.io/jobset-uid"]}
+    in_jobset = pod_of_environment(environ)
+    assert in_jobset is not None
+    assert who(in_jobset, environ) == who(IN_JOBSET)
+    assert completion_index(in_jobset, {"JOB_COMPLETION_INDEX": "1"}).meaning == "Rank"
     assert pod_of_environment({}) is None
