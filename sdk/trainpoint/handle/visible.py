@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
-from itertools import islice
+from itertools import groupby, islice
 from typing import Final
 
 from trainpoint.catalog.bucket import BucketCatalog, RunSummary
@@ -42,25 +42,39 @@ def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -
     everyone = catalog.runs(namespace, workflow)
     if not everyone:
         raise _no_workflow(catalog, namespace, workflow)
+    ordered = newest_first(catalog.store, everyone)
     if owner == EVERYONE:
-        yield from everyone
+        yield from ordered
         return
     others: Counter[str] = Counter()
     seen = False
-    for run, found in _with_owners(catalog.store, iter(everyone)):
-        if found == owner:
+    for run, found in _each(catalog.store, ordered):
+        if found is not None and found.owner == owner:
             seen = True
             yield run
         elif found is not None:
-            others[found] += 1
+            others[found.owner] += 1
     if not seen:
         raise _not_visible(workflow, owner, others)
 
 
-def _with_owners(store: Store, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary, str | None]]:
-    def read(run: RunSummary) -> tuple[RunSummary, str | None]:
-        record = run_record(store, run)
-        return run, record.owner if record is not None else None
+def newest_first(store: Store, runs: Iterable[RunSummary]) -> Iterator[RunSummary]:
+    """Runs as a catalog lists them, those of the same instant put in order. Lazy.
+
+    The server's clock orders runs, and servers tell whole seconds only. Within one second the clocks of those that
+    launched them decide, which their records have: one read for each run of such a second, and none else.
+    """
+    for _, group in groupby(runs, key=lambda run: run.begun):
+        tied = list(group)
+        if len(tied) > 1:
+            times = {run.run: found.time for run, found in _each(store, iter(tied)) if found is not None}
+            tied.sort(key=lambda run: (times.get(run.run, ""), run.run), reverse=True)
+        yield from tied
+
+
+def _each(store: Store, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary, RunRecord | None]]:
+    def read(run: RunSummary) -> tuple[RunSummary, RunRecord | None]:
+        return run, run_record(store, run)
 
     yield from map(read, islice(runs, 1))
     while batch := list(islice(runs, READ_AHEAD)):
