@@ -171,7 +171,7 @@ class NoCurrentCheckpointError(TrainpointError, LookupError):
 class RanksError(TrainpointError, TimeoutError):
     """The processes (ranks) of one task could not begin together.
 
-    All of them load the same checkpoint before any of them goes on, so rank 0 waits for the others, and they for rank 0.
+    All of them load the same checkpoint before any of them goes on: rank 0 waits for the others, and they for rank 0.
     The message names who did not come, or what a rank could not do. Look at the log of that rank. Start all ranks with
     the same store and run. Where only rank 0 opens a ``Checkpoint``, pass ``collective=False`` there. Exit code 1: the
     next start of the job tries again.
