@@ -56,6 +56,10 @@ class CheckpointView:
     """name of the CheckpointStore; empty where the program named a store by its address"""
     retain: bool
     """``deletionPolicy: Retain``"""
+    pin: Mapping[str, str] | None
+    """``spec.pin``"""
+    late_metrics: Mapping[str, str]
+    """``spec.lateMetrics``"""
     pod_uid: str
     status: JsonObject
 
@@ -80,6 +84,8 @@ class CheckpointView:
             metrics={**spec.get("lateMetrics", {}), **s.get("metrics", {})},
             store=s.get("storeRef", {}).get("name", ""),
             retain=spec.get("deletionPolicy") == "Retain",
+            pin=spec.get("pin"),
+            late_metrics=spec.get("lateMetrics", {}),
             pod_uid=s.get("createdBy", {}).get("podUID", ""),
             status=value.get("status", {}),
         )

@@ -30,6 +30,7 @@ from trainpoint_operator.decisions.checkpoint_state import (
 )
 from trainpoint_operator.engine.resources import CHECKPOINTS, Key
 from trainpoint_operator.reconcile.deletion import delete_checkpoint
+from trainpoint_operator.reconcile.intent import mirror_intent
 from trainpoint_operator.reconcile.policies import policy_of
 from trainpoint_operator.reconcile.status import write_status
 from trainpoint_operator.verify import verify_sizes
@@ -75,11 +76,15 @@ async def reconcile_checkpoint(key: Key, ctx: Context) -> float | None:
     }
     if looked.commit and not view.commit:
         status["commit"] = looked.commit
+    mirrored = await mirror_intent(view, ctx)
+    if not mirrored:  # then this generation is not dealt with yet
+        meta = {**meta, "generation": int(view.status.get("observedGeneration", 0))}
     conditions = looked.standing.conditions if looked.standing else ()
     written = await write_status(ctx, CHECKPOINTS, meta, view.status, status, conditions)
     if written and looked.standing is not None and looked.standing.state != view.state:
         await _tell(view, looked.standing, ctx)
-    return None if looked.standing is None or looked.standing.settled or not view.commit else LOOK_AGAIN_SECONDS
+    settled = looked.standing is None or looked.standing.settled or not view.commit
+    return None if settled and mirrored else LOOK_AGAIN_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

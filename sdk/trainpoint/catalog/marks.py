@@ -144,11 +144,8 @@ def check_reason(reason: str) -> str:
     return text
 
 
-def pin(catalog: BucketCatalog, ref: CheckpointRef, *, reason: str, by: str, replace: bool = False) -> None:
+def pin(catalog: BucketCatalog, ref: CheckpointRef, *, reason: str, by: str) -> None:
     """Keep a checkpoint from being deleted. The same reason again is fine.
-
-    Args:
-        replace: whatever reason is there; for who has asked the API server, whose pin counts on a cluster.
 
     Raises:
         CheckpointNotFoundError, CheckpointDeletedError, CorruptRecordError.
@@ -158,7 +155,7 @@ def pin(catalog: BucketCatalog, ref: CheckpointRef, *, reason: str, by: str, rep
     there = read_pin(catalog.store, ref.task, ref.id)
     if there is not None and there.reason == reason:
         return
-    if there is not None and not replace:
+    if there is not None:
         raise PinnedError(
             f"checkpoint {ref} is pinned already ({there})", remedy=f"to replace that: trainpoint unpin {ref} first"
         )
@@ -166,6 +163,22 @@ def pin(catalog: BucketCatalog, ref: CheckpointRef, *, reason: str, by: str, rep
     catalog.store.put(manifest_key(ref.task, ref.id, "pin"), record.to_bytes())
     if catalog.is_deleted(ref.task, ref.id):  # at the same moment: whoever counts on it has to know
         raise _deleted(ref)
+
+
+def mirror_pin(catalog: BucketCatalog, ref: CheckpointRef, pin: Mapping[str, str] | None) -> None:
+    """Bring the mark to what ``spec.pin`` of its object says; None: nothing. A pin of the bucket's own stays.
+
+    So whoever looks only into the bucket learns of it, too.
+    """
+    there = read_pin(catalog.store, ref.task, ref.id)
+    key = manifest_key(ref.task, ref.id, "pin")
+    if pin is None:
+        if there is not None and there.of_object:
+            catalog.store.delete(key)
+        return
+    reason, by = pin["reason"], pin.get("by") or "unknown"
+    if there is None or (there.of_object and (there.reason, there.by) != (reason, by)):
+        catalog.store.put(key, PinRecord(reason, by, rfc3339(catalog.clock.now()), of_object=True).to_bytes())
 
 
 def unpin(catalog: BucketCatalog, ref: CheckpointRef) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,15 @@ REASON_LIMIT: Final = 256
 """Characters of a pin's reason, as in the kind Checkpoint."""
 
 
+def number_text(number: float) -> str:
+    """A metric's value as decimal text that reads back as the same float; ``NaN``, ``Infinity``, ``-Infinity`` too."""
+    if math.isnan(number):
+        return "NaN"
+    if math.isinf(number):
+        return "Infinity" if number > 0 else "-Infinity"
+    return repr(number)
+
+
 @dataclass(frozen=True, slots=True)
 class PinRecord:
     """``manifests/<…>.pin``: the checkpoint stays until somebody takes this away."""
@@ -22,17 +32,20 @@ class PinRecord:
     reason: str
     by: str
     time: str
+    of_object: bool = False
+    """a copy of ``spec.pin`` of its Checkpoint object, which counts on a cluster; goes when that goes"""
 
     def __str__(self) -> str:
         return f"{self.reason}, by {self.by}"
 
     def to_bytes(self) -> bytes:
-        return write_record("Pin", {"reason": self.reason, "by": self.by, "time": self.time})
+        value = {"reason": self.reason, "by": self.by, "time": self.time, "ofObject": self.of_object}
+        return write_record("Pin", value)
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> PinRecord:
         value = read_record("Pin", data, key=key)
-        return cls(reason=str(value["reason"]), by=str(value["by"]), time=str(value["time"]))
+        return cls(str(value["reason"]), str(value["by"]), str(value["time"]), bool(value["ofObject"]))
 
 
 @dataclass(frozen=True, slots=True)

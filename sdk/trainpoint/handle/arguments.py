@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Final, Protocol, SupportsFloat, runtime_checkable
@@ -11,7 +10,7 @@ from typing import Final, Protocol, SupportsFloat, runtime_checkable
 from trainpoint.errors import IdentityError, InvalidArgumentError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import check_name
-from trainpoint.format.marks import METRICS_LIMIT
+from trainpoint.format.marks import METRICS_LIMIT, number_text
 from trainpoint.policies.choice import mismatch
 
 METADATA_LIMIT_BYTES: Final = 2048
@@ -39,12 +38,7 @@ def metric_text(name: str, value: object) -> str:
             f"metric {name!r} is {type(value).__name__}, not a number",
             remedy="pass an int, a float or a one-element tensor",
         )
-    number = float(plain)
-    if math.isnan(number):
-        return "NaN"
-    if math.isinf(number):
-        return "Infinity" if number > 0 else "-Infinity"
-    return repr(number)
+    return number_text(float(plain))
 
 
 def metrics_text(metrics: Mapping[str, Scalar] | None) -> dict[str, str]:

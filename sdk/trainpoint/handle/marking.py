@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from trainpoint.catalog import intent, marks
 from trainpoint.errors import StoreError
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle import narrate
 from trainpoint.handle.arguments import Scalar, metrics_text
 from trainpoint.handle.load import Reference, resolve
 from trainpoint.handle.reading import Reading
@@ -53,7 +53,7 @@ class Marking(Reading):
         >>> ckpt.pin("best:accuracy:max", reason="table 2 of the paper")     # doctest: +SKIP
         """
         found, text = self._meant(ref), marks.check_reason(reason)
-        if self._on_cluster("pin", found, text):
+        if self._on_cluster(found, text):
             return
         marks.pin(self._context.catalog, found, reason=text, by=self._by)
 
@@ -66,7 +66,7 @@ class Marking(Reading):
             CheckpointNotFoundError.
         """
         found = self._meant(ref)
-        if self._on_cluster("unpin", found, ""):
+        if self._on_cluster(found, None):
             return
         marks.unpin(self._context.catalog, found)
 
@@ -87,28 +87,20 @@ class Marking(Reading):
             return
         marks.delete(self._context.catalog, found, by=self._by)
 
-    def _on_cluster(self, verb: str, ref: CheckpointRef, reason: str) -> bool:
-        """Pin or unpin by the object, which is what counts on a cluster; False where there is none.
+    def _on_cluster(self, ref: CheckpointRef, reason: str | None) -> bool:
+        """Pin for a reason, or unpin, by the object, which is what counts on a cluster; False where there is none.
 
-        The mark in the bucket follows, for whoever looks only there.
+        The mark in the bucket follows, for whoever looks only there; the operator sees to it, too.
         """
-        cluster, catalog = self._context.cluster, self._context.catalog
-        if cluster is None:
+        if self._context.cluster is None:
             return False
-        if not (
-            intent.pin(cluster.kube, ref.name, reason=reason, by=self._by)
-            if verb == "pin"
-            else intent.unpin(cluster.kube, ref.name)
-        ):
-            return False
-        try:
-            if verb == "pin":
-                marks.pin(catalog, ref, reason=reason, by=self._by, replace=True)
-            else:
-                marks.unpin(catalog, ref)
-        except StoreError as error:
-            narrate.logger.warning("%s: the store does not say so yet: %s", ref, error.message)
-        return True
+        kube, by = self._context.cluster.kube, self._by
+        asked = intent.unpin(kube, ref.name) if reason is None else intent.pin(kube, ref.name, reason=reason, by=by)
+        if asked:
+            with suppress(StoreError):
+                wanted = None if reason is None else {"reason": reason, "by": by}
+                marks.mirror_pin(self._context.catalog, ref, wanted)
+        return asked
 
     def _meant(self, ref: Reference) -> CheckpointRef:
         self._need_open()
