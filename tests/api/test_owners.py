@@ -341,18 +341,36 @@ def test_an_owner_reference_opens_no_way_around(yard: Yard) -> None:
     yard.ada.post(yard.at("jobs"), body, dry_run=True).refused(403, "grace is not you (ada)")
 
 
-def test_an_owner_is_neither_overwritten_nor_taken_away_by_somebody_else(yard: Yard) -> None:
-    made = yard.launch(yard.grace, job())
-    at = yard.at("jobs", made["metadata"]["name"])
-    for name in ("ada", "edsger", "", None):
-        answer = yard.ada.patch(at, {"metadata": {"annotations": {KEY: name}}}, dry_run=True)
-        if name == "edsger":
-            answer.refused(403, "edsger is not you (ada)")
-        else:
-            refused_as_somebody_else(yard, answer, "leave it as it was")
-    # Her own she may.
-    yard.grace.patch(at, {"metadata": {"annotations": {KEY: None}}}).expect(200)
-    yard.ada.patch(at, {"metadata": {"annotations": {KEY: "ada"}}}).expect(200)
+def naming(plural: str, name: str | None) -> Object:
+    """A patch after which the pods are those of ``name``; of a Job, whose template is fixed, the Job itself."""
+    part: Object = {"metadata": {"annotations": {KEY: name}}}
+    return {"spec": {"jobTemplate": {"spec": {"template": part}}}} if plural == "cronjobs" else part
+
+
+GRACES: Final[list[tuple[str, Object]]] = [
+    ("jobs", job("grace", "grace")),
+    ("cronjobs", cron_job(None, "grace")),
+    ("pods", pod("grace")),
+]
+
+
+@pytest.mark.parametrize(("plural", "body"), GRACES, ids=["jobs", "cronjobs", "pods"])
+def test_an_owner_is_neither_overwritten_nor_taken_away_by_somebody_else(yard: Yard, plural: str, body: Object) -> None:
+    made = yard.grace.post(yard.at(plural), body).expect(201)
+    at = yard.at(plural, made["metadata"]["name"])
+    for name in ("ada", "", None):
+        refused_as_somebody_else(yard, yard.ada.patch(at, naming(plural, name), dry_run=True), "leave it as it was")
+    yard.ada.patch(at, naming(plural, "edsger"), dry_run=True).refused(403, "edsger is not you (ada)")
+    yard.ada.patch(at, {"metadata": {"labels": {"a": "b"}}}).expect(200)  # all else is no concern of ours
+
+
+@pytest.mark.parametrize("plural", ["jobs", "cronjobs", "pods"])
+def test_her_own_name_she_may_set_and_take_away(yard: Yard, plural: str) -> None:
+    body = {"jobs": job(), "cronjobs": cron_job(), "pods": pod()}[plural]
+    at = yard.at(plural, yard.robot.post(yard.at(plural), body).expect(201)["metadata"]["name"])
+    for name in ("ada", None, "ada", ""):
+        yard.ada.patch(at, naming(plural, name)).expect(200)
+    yard.edsger.patch(at, naming(plural, "edsger")).expect(200)
 
 
 def test_the_pods_of_a_suspended_job_cannot_be_given_to_somebody_else(yard: Yard) -> None:

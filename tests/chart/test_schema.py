@@ -29,6 +29,8 @@ REFUSED: list[tuple[str, Values, tuple[str, ...]]] = [
     ("trainpoint", {"leaseSeconds": 1}, ("/leaseSeconds", "3")),
     ("trainpoint", {"serviceAccount": {"create": False}}, ("/serviceAccount/name",)),
     ("trainpoint", {"rbac": {"allSecrets": "yes"}}, ("/rbac/allSecrets", "boolean")),
+    ("trainpoint", {"owners": {"stamp": "auto"}}, ("/owners/stamp", "boolean")),
+    ("trainpoint", {"owners": {"check": "no"}}, ("/owners/check", "boolean")),
     ("trainpoint-namespace", {"stores": {"Main": STORE}}, ("Main",)),
     ("trainpoint-namespace", {"stores": {"main": {}}}, ("/stores/main", "s3")),
     ("trainpoint-namespace", {"stores": {"main": {"s3": {"bucket": "b"}}}}, ("/stores/main/s3/bucket", "3")),
