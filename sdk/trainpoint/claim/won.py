@@ -40,6 +40,21 @@ def is_open(uid: str) -> bool:
         return (os.getpid(), uid) in _open
 
 
+def check_superseded(store: Store, task: TaskPath, attempt: int) -> None:
+    """Raise SupersededError if a later attempt than this has claimed the task. One request."""
+    for row in store.list(task.manifests):
+        parsed = parse_manifest_key(row.key)
+        if parsed is None:
+            continue
+        newest = parsed[0].attempt
+        if newest <= attempt:
+            return
+        raise SupersededError(
+            f"attempt {attempt} of {task} was superseded: attempt {newest} has claimed the task",
+            remedy="nothing to do here: the later attempt goes on from the last checkpoint that was committed",
+        )
+
+
 class Claim:
     """A claim that was won: this process is the one writer of its task, until it ends or is superseded.
 
@@ -96,17 +111,11 @@ class Claim:
         Asked before and after each commit: a commit counts only if the second answer is good as well
         (``claim.protocol`` says why).
         """
-        for row in self.store.list(self.task.manifests):
-            parsed = parse_manifest_key(row.key)
-            if parsed is None:
-                continue
-            newest = parsed[0].attempt
-            if newest <= self.attempt:
-                return
-            raise SupersededError(
-                f"attempt {self.attempt} of {self.task} was superseded: attempt {newest} has claimed the task",
-                remedy="nothing to do here: the later attempt goes on from the last checkpoint that was committed",
-            )
+        check_superseded(self.store, self.task, self.attempt)
+
+    def offer_loaded(self, loaded: LoadedRecord) -> None:
+        """Say what this attempt would start from, to the other ranks alone: one of them may not be able to use it."""
+        self.store.put(self._key("loaded"), loaded.to_bytes())
 
     def record_loaded(self, loaded: LoadedRecord) -> None:
         """Write down what this attempt starts from."""
@@ -129,8 +138,10 @@ class Claim:
 
     # --- signs of life ------------------------------------------------------------------------------------------------
 
-    def start_beat(self, every_seconds: float = BEAT_SECONDS) -> None:
+    def start_beat(self, every_seconds: float = BEAT_SECONDS, *, for_ranks: bool = False) -> None:
         """Write a sign of life regularly, from a daemon thread, so that other hosts see that this process lives.
+
+        ``for_ranks``: other ranks of this task look at it too, while they wait for this one.
 
         An error is kept in :attr:`beat_error` and the next beat is tried all the same. A forked child has no such
         thread; its handle must not go on with the claim.

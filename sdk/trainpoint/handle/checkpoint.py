@@ -26,8 +26,8 @@ from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import current, exits, narrate, signals
 from trainpoint.handle.arguments import match_json
 from trainpoint.handle.reading import StrPath
+from trainpoint.handle.role import Role, take_part
 from trainpoint.handle.saving import Saving
-from trainpoint.handle.writer import Writer
 from trainpoint.identity import Identity, IndexArgument
 from trainpoint.policies.duration import parse_duration
 from trainpoint.policies.load import UNSET, LoadPolicyArgument
@@ -65,10 +65,12 @@ class Checkpoint(Saving):
         temp_dir_root: where ``directory`` and staged saves live until they are uploaded; the system's by default.
         on_error: ``"raise"`` or ``"warn"``: what a failed background save does at the next call.
         signals: whether SIGTERM asks for a final save (main thread only).
+        collective: where several ranks train together, all open one and load the same; False: rank 0 alone does.
 
     Raises:
         PolicyError, IdentityError, StoreUrlError: mistakes, before the store is asked.
         ConflictError: another live process writes this task.
+        RanksError: another rank did not open it, or could not load.
         RefusedError: the run's record says that no start can succeed.
         StoreError: the store cannot be read or written; its subclasses say how.
     """
@@ -93,6 +95,7 @@ class Checkpoint(Saving):
         temp_dir_root: StrPath | None = None,
         on_error: Literal["raise", "warn"] = "raise",
         signals: bool = True,
+        collective: bool = True,
         clock: Clock | None = None,
         chance: Chance | None = None,
     ) -> None:
@@ -121,11 +124,11 @@ class Checkpoint(Saving):
         )
         self._closed = ""
         self._info: CheckpointInfo | None = None
-        self._writer: Writer | None = None
+        self._writer: Role | None = None
         root = temp_dir_root or self._context.environ.get(ENV_TEMP_DIR) or None
         self._staging = StagingArea(Path(root) if root else None, chance=self._context.chance)
         try:
-            self._open(self._context.identity, every_steps, seconds, on_error, listen=signals)
+            self._open(self._context.identity, every_steps, seconds, on_error, listen=signals, collective=collective)
         except BaseException as error:
             self._give_up(error)
             raise
@@ -140,25 +143,30 @@ class Checkpoint(Saving):
         on_error: Literal["raise", "warn"],
         *,
         listen: bool,
+        collective: bool,
     ) -> None:
-        self._context.first_contact()
+        self._context.first_contact(reads_only=identity is None or identity.rank > 0)
         if identity is None:
             signals.register(self, listen=False)
             return
-        self._writer = Writer.open(
-            self._context, identity, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error
+        self._writer = take_part(
+            self._context,
+            identity,
+            every_steps=every_steps,
+            every_seconds=every_seconds,
+            on_error=on_error,
+            collective=collective,
         )
         # Before the load, which may take minutes: a SIGTERM in it must not end in exit code 0 either.
         signals.register(self, listen=listen)
-        resumed = self._writer.resume(self._staging.current)
-        if resumed.manifest is not None:
-            self._info = info_of(resumed.manifest)
+        found = self._writer.resume(self._staging.current)
+        if found is not None:
+            self._info = info_of(found)
 
     def _give_up(self, error: BaseException) -> None:
         signals.unregister(self)
         if self._writer is not None:
-            code = error.exit_code if isinstance(error, TrainpointError) else 1
-            self._writer.end("Failed", f"{type(error).__name__}: {error}", code)
+            self._end(self._writer, error)
         self._staging.close()
         self._closed = "failed to open"
 
@@ -192,12 +200,12 @@ class Checkpoint(Saving):
     @property
     def why(self) -> LoadedRecord | None:
         """What this attempt started from, by which policy, why, and what was passed over; None in a reader."""
-        return self._writer.resumed.record if self._writer is not None and self._writer.resumed is not None else None
+        return self._writer.why if self._writer is not None else None
 
     @property
     def attempt(self) -> int | None:
         """Which claim of this task this process is, from 0; None in a reader."""
-        return self._writer.claim.attempt if self._writer is not None else None
+        return self._writer.attempt if self._writer is not None else None
 
     @property
     def is_open(self) -> bool:
@@ -208,7 +216,7 @@ class Checkpoint(Saving):
         if self._writer is None:
             who = f"reader of {self._context.catalog.store.url}"
         else:
-            who = f"{self._writer.identity.task} attempt {self._writer.claim.attempt}"
+            who = f"{self._writer.identity.task} attempt {self._writer.attempt}"
         return f"<Checkpoint {who}{'' if self.is_open else ', closed'}>"
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -261,12 +269,12 @@ class Checkpoint(Saving):
                 raise deferred
             narrate.logger.warning("%s", deferred)
 
-    def _end(self, writer: Writer, error: BaseException | None) -> None:
+    def _end(self, writer: Role, error: BaseException | None) -> None:
         code = error.code if isinstance(error, SystemExit) else 0 if error is None else 1
         if isinstance(error, TrainpointError):
             code = error.exit_code
         number = code if isinstance(code, int) else 0 if code is None else 1
-        if writer.preempted and not number:
+        if writer.rhythm.preempted and number in (0, EXIT_PREEMPTED):
             writer.end("Preempted", "SIGTERM", EXIT_PREEMPTED)
         elif number:
             writer.end("Failed", f"{type(error).__name__}: {error}", number)
@@ -278,7 +286,7 @@ class Checkpoint(Saving):
     def on_preempted(self) -> None:
         """SIGTERM came (called in a signal handler: sets a flag, nothing else)."""
         if self._writer is not None:
-            self._writer.preempted = True
+            self._writer.rhythm.preempted = True
 
     def on_forked(self) -> None:
         """This is a forked child's copy: closed, and nothing of the parent's is touched."""
@@ -300,7 +308,7 @@ class Checkpoint(Saving):
         if self._closed:
             raise ClosedError(f"this Checkpoint {self._closed}", remedy="open one: with Checkpoint() as ckpt")
 
-    def _need_writer(self, verb: str) -> Writer:
+    def _need_writer(self, verb: str) -> Role:
         self._need_open()
         if self._writer is None:
             raise NotInJobError(

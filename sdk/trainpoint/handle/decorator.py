@@ -39,6 +39,7 @@ class CheckpointOptions(TypedDict, total=False):
     temp_dir_root: StrPath
     on_error: Literal["raise", "warn"]
     signals: bool
+    collective: bool
 
 
 class _OfFunction(Checkpoint):

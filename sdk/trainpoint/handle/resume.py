@@ -19,7 +19,7 @@ from trainpoint.errors import (
     UnsafePathError,
 )
 from trainpoint.format.digest import digest_of
-from trainpoint.format.layout import TaskPath
+from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import LoadedRecord, Skipped
 from trainpoint.format.reference import CheckpointRef
@@ -69,6 +69,8 @@ class Resume:
     request: Request | None = None
     match: Mapping[str, object] = field(default_factory=dict)
     metric: MetricSettings = field(default_factory=MetricSettings)
+    refused: Mapping[tuple[TaskPath, SnapshotId], str] = field(default_factory=dict)
+    """what another rank could not use, though this one could, and why"""
     skipped: list[Skipped] = field(default_factory=list)
     _since: int = 0
     _rollback: EarlierChoice | None = None
@@ -163,7 +165,7 @@ class Resume:
         found = wanted.read(ref)
         self._check_match(wanted, found)
         try:
-            download(self.catalog.store, found, self.target, clock=self.clock, chance=self.catalog.chance)
+            self._download(found)
         except CorruptCheckpointError as error:
             self.catalog.mark_corrupt(ref.task, ref.id, error.message)
             wanted.read(ref)  # deleted while it was being loaded?
@@ -222,12 +224,18 @@ class Resume:
 
     def _fetch(self, task: TaskPath, entry: Entry, found: Manifest) -> bool:
         try:
-            download(self.catalog.store, found, self.target, clock=self.clock, chance=self.catalog.chance)
+            self._download(found)
         except CorruptCheckpointError as error:
             self.catalog.mark_corrupt(task, entry.id, error.message)
             self._note(task, entry, found, Skip(reasons.CORRUPT, f"is corrupt: {error.message}"))
             return False
         return True
+
+    def _download(self, found: Manifest) -> None:
+        refused = self.refused.get((found.snapshot.task, found.snapshot.id))
+        if refused is not None:
+            raise CorruptCheckpointError(refused)
+        download(self.catalog.store, found, self.target, clock=self.clock, chance=self.catalog.chance)
 
     def _note(self, task: TaskPath, entry: Entry, found: Manifest | None, skip: Skip) -> None:
         if skip.worth_telling and len(self.skipped) < 20:

@@ -50,6 +50,16 @@ class SavedRef(CheckpointRef):
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What a call wants saved. A rank that uploads nothing never takes it, and only releases it."""
+
+    take: Callable[[], Path]
+    """makes it ready: a directory or file that nobody changes until it is released. Raises what is wrong with it"""
+    release: Callable[[Path | None], None]
+    """gets what ``take`` returned; None: it was not called"""
+
+
+@dataclass(frozen=True, slots=True)
 class SaveRequest:
     """One save: what, from where, and what to do with the folder afterwards."""
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from trainpoint.errors import InvalidArgumentError
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle import artifacts
 from trainpoint.handle.arguments import Scalar
 from trainpoint.handle.marking import Marking
 from trainpoint.handle.reading import StrPath
-from trainpoint.handle.writer import Describe, Writer
+from trainpoint.handle.role import Role
+from trainpoint.handle.save import Source
+from trainpoint.handle.writer import Describe
 from trainpoint.transfer.stage import StagingArea
 
 
@@ -21,10 +22,10 @@ class Saving(Marking):
     """What a :class:`~trainpoint.Checkpoint` of a process with an identity can do besides."""
 
     _staging: StagingArea
-    _writer: Writer | None
+    _writer: Role | None
 
     @abstractmethod
-    def _need_writer(self, verb: str) -> Writer:
+    def _need_writer(self, verb: str) -> Role:
         """The writer; raises NotInJobError in a reader, ClosedError where the handle is not open."""
 
     # --- the rhythm of a training loop --------------------------------------------------------------------------------
@@ -34,17 +35,17 @@ class Saving(Marking):
 
         After SIGTERM it says True exactly once more, whatever the rhythm.
         """
-        return self._need_writer("should_save").should_save(step)
+        return self._need_writer("should_save").rhythm.should_save(step)
 
     @property
     def preempted(self) -> bool:
         """Whether SIGTERM has come."""
-        return self._writer is not None and self._writer.preempted
+        return self._writer is not None and self._writer.rhythm.preempted
 
     @property
     def should_stop(self) -> bool:
         """Preempted, and the final save has been taken: leave the loop. Leaving the block then exits with 143."""
-        return self._writer is not None and self._writer.should_stop
+        return self._writer is not None and self._writer.rhythm.should_stop
 
     # --- saving -------------------------------------------------------------------------------------------------------
 
@@ -74,24 +75,27 @@ class Saving(Marking):
             NotInJobError, InvalidArgumentError, UnstorableError, SupersededError, SaveFailedError (of an earlier save).
         """
         writer = self._need_writer("stage")
-        writer.raise_deferred()
-        what = Describe.of(
-            name=name,
-            step=step,
-            epoch=epoch,
-            metrics=metrics,
-            metadata=metadata,
-            latest=latest,
-            match=self._context.match,
+        with _counted(writer):
+            writer.raise_deferred()
+            what = Describe.of(
+                name=name,
+                step=step,
+                epoch=epoch,
+                metrics=metrics,
+                metadata=metadata,
+                latest=latest,
+                match=self._context.match,
+            )
+            folder = self._staging.new_stage()
+            try:
+                yield folder
+            except BaseException:
+                self._staging.discard(folder)
+                raise
+        source = Source(
+            take=lambda: self._staging.seal(folder), release=lambda taken: self._staging.discard(taken or folder)
         )
-        folder = self._staging.new_stage()
-        try:
-            yield folder
-        except BaseException:
-            self._staging.discard(folder)
-            raise
-        sealed = self._staging.seal(folder)
-        writer.save(writer.request(what, sealed, lambda: self._staging.discard(sealed)), wait=False)
+        writer.save(what, source, wait=False)
 
     def save(
         self,
@@ -123,46 +127,57 @@ class Saving(Marking):
             ChangedDuringSaveError, UnstorableError, InvalidArgumentError, StoreError.
         """
         writer = self._need_writer("save")
-        writer.raise_deferred()
-        what = Describe.of(
-            name=name,
-            step=step,
-            epoch=epoch,
-            metrics=metrics,
-            metadata=metadata,
-            latest=latest,
-            match=self._context.match,
-        )
-        source = Path(path) if path is not None else self.path
-        if not source.exists():
-            raise InvalidArgumentError(f"{source} does not exist", remedy="pass a directory or a file that does")
-        if move and source == self.path:
-            raise InvalidArgumentError("the handle's own directory cannot be moved", remedy="leave move out")
-        owned = move or not wait
-        if owned:
-            source = self._staging.take(source, move=move)
-        request = writer.request(what, source, (lambda: self._staging.release(source)) if owned else (lambda: None))
-        writer.save(request, wait=wait)
-        return request.ref
+        with _counted(writer):
+            writer.raise_deferred()
+            what = Describe.of(
+                name=name,
+                step=step,
+                epoch=epoch,
+                metrics=metrics,
+                metadata=metadata,
+                latest=latest,
+                match=self._context.match,
+            )
+            given = Path(path) if path is not None else self.path
+            if move and given == self.path:
+                raise InvalidArgumentError("the handle's own directory cannot be moved", remedy="leave move out")
+        return writer.save(what, self._source(given, move=move, copied=move or not wait), wait=wait)
+
+    def _source(self, given: Path, *, move: bool, copied: bool) -> Source:
+        def take() -> Path:
+            if not given.exists():
+                raise InvalidArgumentError(f"{given} does not exist", remedy="pass a directory or a file that does")
+            return self._staging.take(given, move=move) if copied else given
+
+        def release(taken: Path | None) -> None:
+            if copied and taken is not None:
+                self._staging.release(taken)
+
+        return Source(take, release)
 
     def publish(self, name: str, value: object) -> None:
         """Make a small value visible under a name, at once, for as long as the store has this run.
 
-        ``Workflow(…).latest_run["task"].task["name"].data`` reads it. Publishing a name again replaces its value.
+        ``Workflow(…).latest_run["task"].task["name"].data`` reads it. Publishing a name again replaces its value. Where
+        several ranks call it, rank 0's value counts.
 
         Args:
             value: plain JSON of at most 16 KiB, or a checkpoint; one that is still being saved is waited for.
         Raises:
             NotInJobError, InvalidArgumentError, SaveFailedError, SupersededError, StoreError.
         """
-        writer = self._need_writer("publish")
-        if isinstance(value, CheckpointRef) and not value.committed:
-            writer.flush()
-        writer.raise_deferred()
-        artifacts.publish(self._context.catalog, writer.claim, name, value)
+        self._need_writer("publish").publish(name, value)
 
     def wait(self) -> None:
         """Return when every save so far is committed; raise what failed among them."""
-        writer = self._need_writer("wait")
-        writer.flush()
-        writer.raise_deferred()
+        self._need_writer("wait").wait()
+
+
+@contextlib.contextmanager
+def _counted(writer: Role) -> Iterator[None]:
+    """What fails before a save begins: other ranks have counted the call, or will, and number theirs accordingly."""
+    try:
+        yield
+    except BaseException:
+        writer.skip()
+        raise

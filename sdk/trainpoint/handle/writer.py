@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,18 +19,19 @@ from trainpoint.context import Context
 from trainpoint.errors import SaveFailedError, TrainpointError
 from trainpoint.format.layout import SnapshotId
 from trainpoint.format.manifest import Manifest, Snapshot
-from trainpoint.format.records import EndRecord
+from trainpoint.format.ranks import derived_uid
+from trainpoint.format.records import EndRecord, LoadedRecord
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle import arguments, launch, narrate
+from trainpoint.handle import arguments, artifacts, launch, narrate
 from trainpoint.handle.arguments import Scalar
+from trainpoint.handle.ranks import First, Refused
 from trainpoint.handle.resume import Resume, Resumed, ignored_run, request_in_force
-from trainpoint.handle.save import SavedRef, Saver, SaveRequest
+from trainpoint.handle.rhythm import Rhythm
+from trainpoint.handle.save import SavedRef, Saver, SaveRequest, Source
 from trainpoint.handle.siblings import former_self
 from trainpoint.identity import Identity
-from trainpoint.policies.save import Due, SaveInput, is_due
+from trainpoint.policies.settings import SaveSettings
 
-NO_STEP = -1
-"""What the progress file holds before training has completed a step."""
 PARENTS_LIMIT = 8
 """Names of loaded checkpoints that a new one lists, the last ones."""
 
@@ -79,27 +78,21 @@ class Writer:
         context: Context,
         identity: Identity,
         claimed: Claim,
+        save: SaveSettings,
         *,
-        every_steps: int | None,
-        every_seconds: float | None,
         on_error: Literal["raise", "warn"],
+        ranks: int,
     ) -> None:
         self.identity = identity
         self.claim = claimed
+        self.rhythm = Rhythm(
+            save, context.clock, progress_file=context.environ.get(ENV_PROGRESS_FILE), world_size=ranks
+        )
         self._context = context
         self._on_error = on_error
-        save = context.settings.save
-        if every_steps is not None or every_seconds is not None:  # the program's own rhythm replaces the policy's
-            save = replace(save, every_steps=every_steps, every_seconds=every_seconds)
-        self._settings = save
+        self._ranks = ranks
         self._sequence = claimed.record.first_sequence
         self._parents: list[str] = []
-        self._progress = _progress_file(context.environ.get(ENV_PROGRESS_FILE))
-        self._last_step: int | None = None
-        self._last_saved_step = 0
-        self._calls = 0  # of should_save without a step: they count as steps
-        self._calls_at_save = 0
-        self._last_saved_at = context.clock.monotonic()
         self._saver = Saver(
             catalog=context.catalog,
             claim=claimed,
@@ -109,11 +102,15 @@ class Writer:
             on_saved=self._on_saved,
             recorder=_recorder(context),
         )
-        self.preempted = False
-        self._asked = False  # the program uses should_save
-        self._final_asked = False  # should_save has said True for the last time
-        self._final_taken = False  # and a save has begun since the signal
-        self.resumed: Resumed | None = None
+        self._resumed: Resumed | None = None
+
+    @property
+    def attempt(self) -> int:
+        return self.claim.attempt
+
+    @property
+    def why(self) -> LoadedRecord | None:
+        return self._resumed.record if self._resumed is not None else None
 
     # --- the start ----------------------------------------------------------------------------------------------------
 
@@ -122,12 +119,16 @@ class Writer:
         cls,
         context: Context,
         identity: Identity,
+        save: SaveSettings,
         *,
-        every_steps: int | None,
-        every_seconds: float | None,
         on_error: Literal["raise", "warn"],
+        ranks: int,
     ) -> Writer:
-        """Claim the task. Waits for a live holder; raises ConflictError, RefusedError or a StoreError."""
+        """Claim the task. Waits for a live holder; raises ConflictError, RefusedError or a StoreError.
+
+        Args:
+            ranks: how many processes open the task together, this one as rank 0; 1: it alone.
+        """
         narrate.logger.info(
             "run %s  task %s  store %s",
             identity.task.run,
@@ -139,12 +140,35 @@ class Writer:
         if identity.launched:
             with suppress(TrainpointError):  # said again when it ends
                 launch.begun(context, identity.task)
-        claimed.start_beat()  # without it, other hosts would take this process for dead after two minutes
-        return cls(context, identity, claimed, every_steps=every_steps, every_seconds=every_seconds, on_error=on_error)
+        # Without it, other hosts would take this process for dead after two minutes.
+        claimed.start_beat(for_ranks=ranks > 1)
+        return cls(context, identity, claimed, save, on_error=on_error, ranks=ranks)
 
-    def resume(self, target: Path) -> Resumed:
-        """Load what the policy chooses into ``target``, and write down what and why."""
-        resumed = Resume(
+    def resume(self, target: Path) -> Manifest | None:
+        """Load what the policy chooses into ``target``, and write down what and why. Other ranks have it then too."""
+        if self._ranks == 1:
+            resumed = self._search(target, {})
+        else:
+            first = First(
+                self.claim,
+                self._ranks,
+                self._context.clock,
+                self._context.chance,
+                stop=lambda: self.rhythm.preempted,
+            )
+            resumed = first.agree(lambda refused: self._search(target, refused), target)
+        self.claim.record_loaded(resumed.record)
+        self._tell(resumed)
+        self._resumed = resumed
+        if resumed.manifest is not None:
+            self.note_loaded(resumed.manifest)
+        if self.claim.attempt > 0:
+            threading.Thread(target=self._sweep, name="trainpoint-sweep", daemon=True).start()
+        self.rhythm.begun()
+        return resumed.manifest
+
+    def _search(self, target: Path, refused: Refused) -> Resumed:
+        return Resume(
             catalog=self._context.catalog,
             identity=self.identity,
             attempt=self.claim.attempt,
@@ -156,8 +180,10 @@ class Writer:
             request=request_in_force(self._context.asked, self.claim.resume_from, self.identity.task),
             match=self._context.match,
             metric=self._context.settings.metric,
+            refused=refused,
         ).run()
-        self.claim.record_loaded(resumed.record)
+
+    def _tell(self, resumed: Resumed) -> None:
         narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
         if resumed.manifest is None and self.claim.attempt == 0 and self._context.decision.policy == "fresh":
             ignored = ignored_run(self._context.catalog, self.identity.task)
@@ -168,13 +194,6 @@ class Writer:
                 former = former_self(self._context.catalog, self.identity, self._context.decision.policy)
                 if former is not None:
                     narrate.beside(self.identity.task, *former)
-        self.resumed = resumed
-        if resumed.manifest is not None:
-            self.note_loaded(resumed.manifest)
-        if self.claim.attempt > 0:
-            threading.Thread(target=self._sweep, name="trainpoint-sweep", daemon=True).start()
-        self._last_saved_at = self._context.clock.monotonic()
-        return resumed
 
     def _sweep(self) -> None:
         """Behind training: what earlier attempts had uploaded of saves that they never finished."""
@@ -187,41 +206,7 @@ class Writer:
         """Later checkpoints have this one as a parent; steps are counted on from it."""
         s = found.snapshot
         self._parents = [*self._parents, CheckpointRef(s.task, s.id).name][-PARENTS_LIMIT:]
-        self._last_saved_step = s.step or 0
-        self.reached(s.step)
-
-    # --- the rhythm ---------------------------------------------------------------------------------------------------
-
-    def reached(self, step: int | None) -> None:
-        """Training has completed ``step``: for the account of what a kill has cost."""
-        if step is None or step == self._last_step:
-            return
-        self._last_step = step
-        if self._progress is not None:
-            os.pwrite(self._progress, struct.pack("<q", step), 0)
-
-    def should_save(self, step: int | None) -> bool:
-        self._asked = True
-        self._calls += 1
-        self.reached(step)
-        preempted = self.preempted  # read once: a signal may come at any moment
-        verdict = is_due(
-            SaveInput(
-                settings=self._settings,
-                step=self._calls if step is None else step,
-                last_step=self._calls_at_save if step is None else self._last_saved_step,
-                seconds_since_save=self._context.clock.monotonic() - self._last_saved_at,
-                preempted=preempted,
-                final_save_due=not self._final_asked,
-            )
-        )
-        self._final_asked = self._final_asked or preempted
-        return isinstance(verdict, Due)
-
-    @property
-    def should_stop(self) -> bool:
-        """Preempted, and the final save has been taken; or asked for twice without one, or never asked for."""
-        return self.preempted and (self._final_taken or self._final_asked or not self._asked)
+        self.rhythm.loaded(s.step)
 
     # --- saving -------------------------------------------------------------------------------------------------------
 
@@ -234,16 +219,29 @@ class Writer:
                 raise
             narrate.logger.warning("%s", error)
 
-    def request(self, what: Describe, source: Path, release: Callable[[], None]) -> SaveRequest:
-        """Number one more checkpoint. Its place in the order is fixed here, not when its upload ends."""
-        snapshot = SnapshotId(self.claim.attempt, self._sequence, self._context.chance.uid())
+    def skip(self) -> None:
+        """A call has failed before it began a save. It is numbered all the same, since other ranks have counted it."""
         self._sequence += 1
+
+    def _number(self) -> SnapshotId:
+        uid = derived_uid(self.claim.uid, self._sequence) if self._ranks > 1 else self._context.chance.uid()
+        snapshot = SnapshotId(self.claim.attempt, self._sequence, uid)
+        self._sequence += 1
+        return snapshot
+
+    def save(self, what: Describe, source: Source, *, wait: bool) -> CheckpointRef:
+        """Save one more checkpoint. Its place in the order is fixed here, not when its upload ends."""
+        snapshot = self._number()
+        request = self._request(what, snapshot, source.take(), source)
+        if wait:
+            self._saver.run(request)
+        else:
+            self._saver.submit(request)
+        return request.ref
+
+    def _request(self, what: Describe, snapshot: SnapshotId, taken: Path, source: Source) -> SaveRequest:
         task = self.identity.task
-        self._last_saved_step = what.step if what.step is not None else self._last_saved_step
-        self._calls_at_save = self._calls
-        self._last_saved_at = self._context.clock.monotonic()
-        self._final_taken = self._final_taken or self.preempted
-        self.reached(what.step)
+        self.rhythm.saved(what.step)
         return SaveRequest(
             ref=SavedRef(task, snapshot),
             snapshot=Snapshot(
@@ -260,18 +258,24 @@ class Writer:
                 latest=what.latest,
                 created_by=_created_by(self._context, self.claim),
             ),
-            source=source,
-            release=release,
+            source=taken,
+            release=lambda: source.release(taken),
         )
 
-    def save(self, request: SaveRequest, *, wait: bool) -> None:
-        if wait:
-            self._saver.run(request)
-        else:
-            self._saver.submit(request)
+    def publish(self, name: str, value: object) -> None:
+        """Artifacts of this attempt; a checkpoint that is one has to be committed."""
+        if isinstance(value, CheckpointRef) and not value.committed:
+            self.flush()
+        self.raise_deferred()
+        artifacts.publish(self._context.catalog, self.claim, name, value)
 
     def flush(self) -> None:
         self._saver.flush()
+
+    def wait(self) -> None:
+        """Until every save so far is committed; raises what failed among them."""
+        self.flush()
+        self.raise_deferred()
 
     def _on_saved(self, saved: Manifest, seconds: float) -> None:
         s = saved.snapshot
@@ -281,7 +285,7 @@ class Writer:
 
     def close_records(self) -> None:
         """Wait, a while, until the API server has a record of everything that was saved."""
-        left = self._saver.close(CLOSE_PREEMPTED_SECONDS if self.preempted else CLOSE_SECONDS)
+        left = self._saver.close(CLOSE_PREEMPTED_SECONDS if self.rhythm.preempted else CLOSE_SECONDS)
         if left:
             narrate.logger.warning("%d checkpoints are not recorded yet; the operator records them", left)
 
@@ -296,7 +300,7 @@ class Writer:
                     how=how,
                     exit_code=exit_code,
                     message=message[:500],
-                    last_step=self._last_step,
+                    last_step=self.rhythm.last_step,
                     time=now,
                 )
             )
@@ -307,13 +311,11 @@ class Writer:
             # The attempt is over either way; a successor sees that this process is gone.
             narrate.logger.warning("the end of attempt %d could not be written down: %s", self.claim.attempt, error)
         finally:
-            if self._progress is not None:
-                os.close(self._progress)
-                self._progress = None
+            self.rhythm.close()
 
     def abandon(self) -> None:
         """In a forked child: forget everything without touching what the parent owns."""
-        self._progress = None
+        self.rhythm.abandon()
 
 
 def _claim(context: Context, identity: Identity) -> Claim:
@@ -355,15 +357,6 @@ def _recorder(context: Context) -> Recorder | None:
 
 def _say(message: str) -> None:
     narrate.logger.info("%s", message)
-
-
-def _progress_file(path: str | None) -> int | None:
-    if not path:
-        return None
-    try:
-        return os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    except OSError:
-        return None  # the supervisor is gone; nobody is left to tell
 
 
 def _created_by(context: Context, claimed: Claim) -> dict[str, str]:

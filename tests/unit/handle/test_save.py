@@ -222,7 +222,7 @@ def test_a_holder_gives_signs_of_life_until_it_closes(
     url: str, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = Claim.start_beat
-    monkeypatch.setattr(Claim, "start_beat", lambda claim: quick(claim, 0.01))
+    monkeypatch.setattr(Claim, "start_beat", lambda claim, for_ranks: quick(claim, 0.01))
     beaten = threading.Event()
 
     def watch(verb: str, key: str) -> None:
