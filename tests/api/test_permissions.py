@@ -127,6 +127,7 @@ ACTIONS: Final[dict[str, Action]] = {
     "set the state of a run": patch(lambda s: f"{s.run}/status", status("state", "Succeeded")),
     "change the identity of a run": patch(lambda s: s.run, spec("identity", {"owner": "eve"})),
     "stop a run": patch(lambda s: s.run, spec("stop", True)),
+    "roll a run back": patch(lambda s: s.run, spec("resumeFrom", "latest")),
     "delete a run": delete(lambda s: s.run),
     "read a policy": get(lambda s: s.at("checkpointpolicies", "default")),
     "make a policy": post(

@@ -91,7 +91,10 @@ def test_what_an_attempt_loaded_and_how_it_ended_is_added_later(team: Team, held
     ref = {
         "workflow": "llm", "run": "llm-1", "task": "main", "attempt": 0, "sequence": 1, "uid": "4e8c1a7b90d2f365",
     }  # fmt: skip
-    whole = loaded(checkpoint="llm-1-1-1", ref=ref, digest="ab" * 32, step=5, reason="Newest", skipped=skipped)
+    asked = {"request": "llm/llm-0", "requestBy": "Run", "since": 3}
+    whole = loaded(
+        checkpoint="llm-1-1-1", ref=ref, digest="ab" * 32, step=5, reason="Requested", skipped=skipped, **asked
+    )
     for more in (
         {"loaded": whole},
         {"end": {"how": "Preempted", "exitCode": 143, "lastStep": 17, "time": "2026-11-22T09:12:05Z"}},
@@ -151,6 +154,34 @@ def test_the_store_never_changes_once_it_is_named(team: Team, at: str, begun: st
 
 def test_people_stop_a_run_and_change_its_policy(team: Team, begun: str) -> None:
     team.edit.patch(begun, {"spec": {"stop": True, "policyRef": {"name": "patient"}}}).expect(200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "llm-4c1d9e02ab-4da09133-2-118-4e8c1",
+        "llm/llm-1",
+        "llm/llm-1/main",
+        "llm-1",
+        "latest",
+        "best",
+        "best:val/loss:min",
+    ],
+)
+def test_people_roll_a_run_back_and_change_their_minds(team: Team, held: str, text: str) -> None:
+    found = team.edit.patch(held, {"spec": {"resumeFrom": text}}).expect(200)
+    assert found["spec"]["resumeFrom"] == text
+    team.edit.patch(held, {"spec": {"resumeFrom": None}}).expect(200)
+    team.pod.api.patch(held, {"spec": {"resumeFrom": text}}).refused(403)
+    team.pod.api.patch(f"{held}/status", {"spec": {"resumeFrom": text}, "status": {"claim": {"job": "llm"}}}).expect(
+        200
+    )
+    assert "resumeFrom" not in team.view.get(held).expect(200)["spec"], "nothing of the spec by way of the status"
+
+
+@pytest.mark.parametrize("text", ["", "a b", "/llm", "llm/run/main/2", "best:loss", "best:loss:most", "-x", "x" * 254])
+def test_a_request_that_nobody_could_read_is_refused(team: Team, begun: str, text: str) -> None:
+    team.edit.patch(begun, {"spec": {"resumeFrom": text}}).refused(422, "spec.resumeFrom")
 
 
 @pytest.mark.parametrize(
@@ -230,8 +261,9 @@ def test_a_pod_writes_nothing_of_the_status_but_its_claim(team: Team, held: str,
     team.pod.api.patch(f"{held}/status", {"status": {next(iter(status)): None}}).refused(403, "(changed: ")
 
 
-def test_a_pod_starts_no_run_that_is_stopped(team: Team, at: str) -> None:
-    team.pod.api.post(at, run(new_task(), stop=True)).refused(403, "stop is set afterwards, by people")
+@pytest.mark.parametrize("intent", [{"stop": True}, {"resumeFrom": "latest"}], ids=repr)
+def test_a_pod_starts_no_run_with_what_people_want(team: Team, at: str, intent: dict[str, Any]) -> None:
+    team.pod.api.post(at, run(new_task(), **intent)).refused(403, "stop and resumeFrom are set afterwards, by people")
 
 
 def test_the_operator_tells_how_the_run_stands(team: Team, held: str) -> None:

@@ -70,6 +70,9 @@ def test_a_run_from_its_first_claim_to_its_end(team: Team) -> None:
         digest="ab" * 32,
         step=2**53,
         skipped=tuple(Skipped(checkpoint_name(TASK, ID), 5, "Corrupt", LONG) for _ in range(30)),
+        request=checkpoint_name(TASK, ID),
+        request_by="Annotation",
+        since=9_999_999_999,
     )
     end = EndRecord(1, "0" * 16, "Failed", exit_code=1, message=LONG, last_step=17, time=TIME)
     for attempt, nonce in ((0, "0" * 16), (1, "1" * 16)):

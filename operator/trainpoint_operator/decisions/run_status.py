@@ -11,7 +11,8 @@ from typing import Final
 from trainpoint.api import reasons
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.load import LoadPolicy
-from trainpoint.policies.resume import Candidate, Forecast, forecast
+from trainpoint.policies.request import Request
+from trainpoint.policies.resume import Candidate, Forecast, Rollback, forecast
 from trainpoint_operator.views import CheckpointView, moment
 
 
@@ -26,13 +27,20 @@ class Chosen:
 
 
 def chosen(
-    checkpoints: Iterable[CheckpointView], claim: JsonObject, *, default: LoadPolicy | None, metric: str, highest: bool
+    checkpoints: Iterable[CheckpointView],
+    claim: JsonObject,
+    *,
+    default: LoadPolicy | None,
+    metric: str,
+    highest: bool,
+    request: Request | None = None,
 ) -> Chosen:
     """Latest, best, last save, and what the next attempt would load.
 
     Args:
         default: the policy's load policy, for a run that no attempt has started yet.
         metric: name of the policy's metric; empty for none.
+        request: ``spec.resumeFrom``, as it concerns this task.
     """
     newest_first = sorted(checkpoints, key=lambda c: c.ref.id, reverse=True)
     good = [c for c in newest_first if c.good]
@@ -48,23 +56,52 @@ def chosen(
     first = (
         Candidate(loaded["checkpoint"], loaded.get("step"), True) if loaded.get("reason") in _OF_ANOTHER_RUN else None
     )
+    back = _rollback(loaded)
+    since = [c for c in eligible if back is None or c.ref.id.attempt >= back.since]
     saved = [c for c in newest_first if c.commit]
     return Chosen(
-        latest=_pointer(eligible[0]) if eligible else None,
+        latest=_pointer(since[0]) if since else _loaded(back),
         best=_best(good, metric, highest) if metric else None,
         last_save=max((str(c.commit["time"]) for c in saved), key=_moment, default=None),
         resume=forecast(
             _policy(loaded, default),
-            [Candidate(c.name, c.step, c.state == "Verified") for c in eligible[:1]],
+            [Candidate(c.name, c.step, c.state == "Verified", c.ref.id.attempt) for c in eligible],
             first=first,
             decided=bool(loaded),
             newer_bad=len(bad_above),
+            request=_in_force(loaded, request, back),
+            rollback=back,
         ),
     )
 
 
 _OF_ANOTHER_RUN: Final = (reasons.NEWEST_OF_EARLIER_RUN, reasons.SAME_AS_FIRST_ATTEMPT)
 """Why an eager attempt started from a checkpoint that is not its own run's."""
+
+
+_FOLLOWS_A_REQUEST: Final = (reasons.REQUESTED, reasons.SINCE_REQUEST, reasons.SAME_AS_REQUESTED)
+
+
+def _rollback(loaded: JsonObject) -> Rollback | None:
+    """The last resume request that was followed, as far as the newest attempt tells of it."""
+    request, since = str(loaded.get("request", "")), int(loaded.get("since", 0))
+    if not request and not since and loaded.get("reason") not in _FOLLOWS_A_REQUEST:
+        return None
+    name = loaded.get("checkpoint") if loaded.get("reason") != reasons.SINCE_REQUEST else ""
+    return Rollback(request, since, Candidate(name, loaded.get("step"), True) if name else None)
+
+
+def _in_force(loaded: JsonObject, request: Request | None, back: Rollback | None) -> Request | None:
+    """What the program or its pod asks for goes before ``spec.resumeFrom``; the next attempt is likely to ask too."""
+    if back is not None and back.request and loaded.get("requestBy", "Run") != "Run":
+        return Request(back.request, "Environment", "Run")  # followed already: what kind it is does not matter
+    return request
+
+
+def _loaded(back: Rollback | None) -> JsonObject | None:
+    if back is None or back.chosen is None:
+        return None
+    return {"checkpoint": back.chosen.name} | ({} if back.chosen.step is None else {"step": back.chosen.step})
 
 
 def _policy(loaded: JsonObject, default: LoadPolicy | None) -> LoadPolicy:

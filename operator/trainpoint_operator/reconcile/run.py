@@ -14,12 +14,13 @@ from typing import Final
 from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.record import checkpoint_body, commit_of
-from trainpoint.errors import TrainpointError
+from trainpoint.errors import InvalidArgumentError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath, run_end_key
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import RunEndRecord
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.policies.request import Request, parse_request
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.attempts import Account, account, start_failures
 from trainpoint_operator.decisions.endings import Ending, attempt_of, ending
@@ -91,6 +92,7 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         default=facts.policy.settings.load.policy,
         metric=facts.policy.metric,
         highest=facts.policy.highest,
+        request=_request(facts.run),
     )
     inputs = _inputs(key, facts, told, picked, ctx)
     verdict = run_state(inputs)
@@ -201,6 +203,22 @@ def _inputs(key: Key, facts: Facts, told: Account, picked: Chosen, ctx: Context)
     )
 
 
+def _request(run: JsonObject) -> Request | None:
+    """``spec.resumeFrom``; one that cannot be read is told to the attempt that meets it."""
+    text = str(run["spec"].get("resumeFrom") or "")
+    if not text:
+        return None
+    try:
+        return parse_request(text, "Run", _task(run))
+    except InvalidArgumentError:
+        return None
+
+
+def _task(run: JsonObject) -> TaskPath:
+    one, namespace = run["spec"]["identity"], str(run["metadata"]["namespace"])
+    return TaskPath(one["workflow"], one["run"], one["task"], one.get("index", ""), namespace)
+
+
 def _status(
     facts: Facts, told: Account, picked: Chosen, verdict: Verdict, result: JsonObject | None, inputs: RunInput
 ) -> JsonObject:
@@ -242,8 +260,7 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
         return False
     if ctx.caches.stores.get(key.namespace, store) is None:
         return False  # looked for when the store is there
-    identity = facts.run["spec"]["identity"]
-    task = TaskPath(identity["workflow"], identity["run"], identity["task"], identity.get("index", ""), key.namespace)
+    task = _task(facts.run)
     nonces = {str(facts.claim["nonce"]), *(str(entry.get("nonce", "")) for entry in facts.known)}
     try:
         catalog = await ctx.buckets.of(key.namespace, store)

@@ -48,6 +48,13 @@ class CheckpointRunSpec(TypedDict):
     identity: CheckpointRunIdentity
     policyRef: NotRequired[CheckpointRunPolicyRef]
     storeRef: NotRequired[CheckpointRunStoreRef]
+    resumeFrom: NotRequired[str]
+    """What the next attempt starts from, whatever the load policy says: the name of a checkpoint; ``workflow/run`` (the
+    newest good one of this task and index there); ``latest``; ``best`` by the policy's metric, or
+    ``best:<metric>:<min|max>``. Attempts after that go on from what was saved since, else from the same again. A change
+    goes back anew; taking it away changes nothing of what was done. The program's own argument, its environment and its
+    pod's annotation ``trainpoint.dev/resume-from`` go before it. An attempt that trains is not disturbed.
+    """
     stop: NotRequired[bool]
     """True: no further attempt is allowed. A process that starts is refused (exit 86), which fails its Job; one that
     trains goes on.
@@ -136,6 +143,15 @@ class CheckpointRunStatusClaimLoaded(TypedDict):
     """Why this one, in CamelCase, such as ``Newest``, ``NewestOfEarlierRun`` or ``NothingFound``."""
     message: str
     """Why this one, in a sentence."""
+    request: NotRequired[str]
+    """The resume request in force, in its one spelling; absent or empty for none."""
+    requestBy: NotRequired[Literal["Argument", "Environment", "Annotation", "Run"]]
+    """Who made it: the program's argument, its environment, the annotation of its pod, or ``spec.resumeFrom`` of this
+    run. Absent for none.
+    """
+    since: NotRequired[int]
+    """The attempt of the last rollback: what was saved before it is not gone on from. Absent or 0 where there was none.
+    """
     policy: Literal["Fresh", "Eager", "None"]
     """The load policy in force."""
     source: str

@@ -110,6 +110,10 @@ def loaded_json(loaded: LoadedRecord) -> JsonObject:
             for s in loaded.skipped[:20]
         ],
     }
+    if loaded.request:
+        value |= {"request": loaded.request, "requestBy": loaded.request_by}
+    if loaded.since:
+        value["since"] = loaded.since
     if loaded.step is not None:
         value["step"] = loaded.step
     if loaded.task is not None and loaded.snapshot is not None:
