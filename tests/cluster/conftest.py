@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, Literal, NoReturn
 
 import pytest
 
@@ -97,9 +97,16 @@ def _on_kind() -> bool:
     return choice == "kind"
 
 
-def _lock_file() -> Path:
-    """For all runs of the tests on this cluster, which is there."""
-    return Places.of().state / "tests.lock" if _on_kind() else Path(tempfile.gettempdir(), "trainpoint-cluster.lock")
+@contextlib.contextmanager
+def _hold(what: Literal["tests", "operator"], *, alone: bool) -> Iterator[None]:
+    """Hold the cluster, or the operator in it, alone or together with others; for all runs of the tests on it.
+
+    Whoever needs both takes the cluster first.
+    """
+    place = Places.of().state if _on_kind() else Path(tempfile.gettempdir())
+    with open(place / (f"{what}.lock" if _on_kind() else f"trainpoint-{what}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -138,16 +145,19 @@ def nodes(cluster: Cluster) -> Nodes:
 
 @pytest.fixture
 def alone() -> None:
-    """For tests that disturb the others, as by stopping the API server: none runs beside."""
+    """For tests that disturb all others, as by stopping the API server: none runs beside."""
+
+
+@pytest.fixture
+def operator_to_oneself() -> None:
+    """For tests that have the operator away for a while: none that needs it runs beside."""
 
 
 @pytest.fixture
 def namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Namespace]:
     """A fresh one, which admits only pods without privileges; deleted afterwards, without waiting."""
     name = f"t-{secrets.token_hex(4)}"
-    alone = "alone" in request.fixturenames
-    with open(_lock_file(), "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    with _hold("tests", alone="alone" in request.fixturenames):
         labels = {"pod-security.kubernetes.io/enforce": "restricted", "trainpoint.dev/test": "true"}
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
         mine = cluster.namespace(name)
@@ -162,11 +172,10 @@ def namespace(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Name
 def server(request: pytest.FixtureRequest, cluster: Cluster, trainer_image: str) -> Iterator[ClusterServer]:
     """The API server with our kinds, as ``tests/api`` uses it; no test has it away until the module is done.
 
-    A module with ``WITHOUT_OPERATOR = True`` is alone, and no operator runs: objects stay as it has written them.
+    With ``WITHOUT_OPERATOR = True`` in a module no operator runs meanwhile: objects stay as it has written them.
     """
-    alone = getattr(request.module, "WITHOUT_OPERATOR", False)
-    with open(_lock_file(), "w") as lock, contextlib.ExitStack() as until_done:
-        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    without = getattr(request.module, "WITHOUT_OPERATOR", False)
+    with _hold("tests", alone=False), contextlib.ExitStack() as until_done:
         try:
             server = ClusterServer(cluster, trainer_image)
         except NotUsableError as error:
@@ -174,7 +183,8 @@ def server(request: pytest.FixtureRequest, cluster: Cluster, trainer_image: str)
         until_done.callback(server.close)
         install(cluster)
         wait_for_admission(server.admin, "default")
-        if alone:
+        if without:
+            until_done.enter_context(_hold("operator", alone=True))
             until_done.enter_context(no_operator(cluster))
         yield server
 
@@ -230,10 +240,11 @@ def release(request: pytest.FixtureRequest, cluster: Cluster, operator_image: st
 
 
 @pytest.fixture
-def operator(release: Operator, namespace: Namespace) -> Operator:
+def operator(request: pytest.FixtureRequest, release: Operator, namespace: Namespace) -> Iterator[Operator]:
     """The operator, installed by Helm and ready. While a namespace is held: no test has the API server away."""
-    release.ensure()
-    return release
+    with _hold("operator", alone="operator_to_oneself" in request.fixturenames):
+        release.ensure()
+        yield release
 
 
 @pytest.fixture

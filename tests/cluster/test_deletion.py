@@ -80,7 +80,9 @@ def test_a_deleted_checkpoint_takes_its_bytes_along_and_latest_moves(team: TeamS
     team.wait_until_verified([5], "llm")
 
 
-def test_without_an_operator_deletion_waits_and_is_done_later(alone: None, operator: Operator, team: TeamSpace) -> None:
+def test_without_an_operator_deletion_waits_and_is_done_later(
+    operator_to_oneself: None, operator: Operator, team: TeamSpace
+) -> None:
     team.train("llm", env={"STEPS": "10"})
     team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
     _, newest = team.wait_until_verified([5, 10], "llm")

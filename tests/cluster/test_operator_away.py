@@ -19,7 +19,7 @@ def restarts(operator: Operator) -> list[tuple[int, bool]]:
 
 
 def test_training_goes_on_while_the_operator_is_killed_and_it_catches_up(
-    operator: Operator, team: TeamSpace, nodes: Nodes
+    operator_to_oneself: None, operator: Operator, team: TeamSpace, nodes: Nodes
 ) -> None:
     team.train("llm", env={"STEPS": "60", "STEP_SECONDS": "0.2"})
     pod = team.pod_of("llm")
@@ -64,7 +64,7 @@ def test_what_the_api_server_missed_is_recorded_when_it_is_back(
 
 
 def test_an_object_that_vanished_without_its_bytes_is_recorded_again(
-    alone: None, operator: Operator, team: TeamSpace
+    operator_to_oneself: None, operator: Operator, team: TeamSpace
 ) -> None:
     team.train("llm", env={"HOLD_AT": "17"}, terminationGracePeriodSeconds=1)
     team.namespace.wait_for_log(team.pod_of("llm"), "step=17")
@@ -90,7 +90,7 @@ def lease(operator: Operator) -> Object:
 
 
 def test_of_two_replicas_one_leads_and_the_other_takes_over_in_time(
-    alone: None,
+    operator_to_oneself: None,
     operator: Operator,
     team: TeamSpace,
     nodes: Nodes,
