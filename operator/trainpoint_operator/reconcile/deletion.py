@@ -7,6 +7,7 @@ import logging
 
 from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.catalog.marks import read_pin
 from trainpoint.errors import ClusterUnreachableError, TrainpointError
 from trainpoint_operator.conditions import Condition
 from trainpoint_operator.context import Context
@@ -59,6 +60,12 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
         catalog = await ctx.buckets.of(view.namespace, view.store)
         if not ctx.leads():
             return None
+        # Admission guards spec.pin; a copy of that goes with the object of whoever was allowed to delete it.
+        pin = await asyncio.to_thread(read_pin, catalog.store, view.ref.task, view.ref.id)
+        if pin is not None and not pin.of_object:
+            text = f"it is pinned in the store ({pin}); once it is no longer needed: trainpoint unpin {view.name}"
+            await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.PINNED_IN_STORE, text))
+            return BLOCKED_SECONDS
         removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by="the operator")
     except ClusterUnreachableError:
         raise

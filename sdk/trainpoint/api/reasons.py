@@ -151,6 +151,8 @@ SIZE_DIFFERS: Final = "SizeDiffers"
 DELETING: Final = "Deleting"
 NAMESPACE_TERMINATING: Final = "NamespaceTerminating"
 KIND_TERMINATING: Final = "KindTerminating"
+PINNED_IN_STORE: Final = "PinnedInStore"
+"""somebody pinned it in the store itself, not by its object"""
 RETAINED: Final = "Retained"
 """deletionPolicy is Retain"""
 

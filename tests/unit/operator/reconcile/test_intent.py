@@ -11,14 +11,17 @@ import pytest
 
 from tests.support.operator_world import NAMESPACE, World
 from tests.support.saves import TASK, Saves
+from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import delete, entry_at, late_metrics, pin, read_pin, unpin
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.errors import PinnedError, StoreError, StoreUnreachableError
 from trainpoint.format.reference import CheckpointRef
 from trainpoint_operator.buckets import Buckets
 from trainpoint_operator.context import Context
-from trainpoint_operator.engine.resources import CHECKPOINTS, Key
+from trainpoint_operator.decisions.deletion import SETTLING
+from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, Key
 from trainpoint_operator.reconcile.checkpoint import reconcile_checkpoint
+from trainpoint_operator.reconcile.deletion import BLOCKED_SECONDS
 
 
 class OneBucket:
@@ -45,6 +48,9 @@ class Scene:
         self.ctx: Context = replace(self.world.ctx, buckets=cast(Buckets, self.bucket))
         body = checkpoint_body(self.manifest.snapshot, store_ref="main", policy="default")
         body["metadata"] |= {"namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"}
+        body["metadata"]["finalizers"] = [DATA_FINALIZER]
+        self.world.store()
+        self.world.kube.put(CRDS, {"metadata": {"name": f"{CHECKPOINTS.plural}.{CHECKPOINTS.group}"}})
         self.world.kube.put(CHECKPOINTS, {**body, "status": {"commit": commit_of(self.manifest)}})
 
     def want(self, **spec: Any) -> float | None:
@@ -56,6 +62,17 @@ class Scene:
 
     def look(self) -> float | None:
         return asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, self.ref.name), self.ctx))
+
+    def delete(self) -> None:
+        """Somebody who is allowed to deletes the object, and the operator looks until it has had time to settle."""
+        self.world.kube.remove(CHECKPOINTS, NAMESPACE, self.ref.name)
+        self.look()
+        self.world.clock.advance(SETTLING.total_seconds() + 2)
+        self.look()
+
+    @property
+    def gone(self) -> bool:
+        return (CHECKPOINTS.plural, NAMESPACE, self.ref.name) not in self.world.kube.objects
 
     @property
     def observed(self) -> int:
@@ -129,3 +146,24 @@ def test_a_metric_that_is_there_with_another_value_is_not_tried_for_ever(scene: 
     scene.want(lateMetrics={"accuracy": "0.5"})
     assert scene.want(lateMetrics={"accuracy": "0.6"}) is None
     assert scene.late == {"accuracy": "0.5"}
+
+
+def test_a_deletion_stops_at_a_pin_in_the_bucket_until_somebody_unpins_it(scene: Scene) -> None:
+    pin(scene.saves.catalog, scene.ref, reason="mine", by="bob")
+    scene.delete()
+    blocked = scene.world.condition(CHECKPOINTS, scene.ref.name, "DeletionBlocked")
+    assert (blocked["status"], blocked["reason"]) == ("True", "PinnedInStore")
+    assert "mine, by bob" in blocked["message"]
+    assert scene.saves.catalog.manifest(TASK, scene.ref.id) == scene.manifest
+    unpin(scene.saves.catalog, scene.ref)
+    scene.world.clock.advance(BLOCKED_SECONDS)
+    scene.look()
+    assert scene.gone
+    assert scene.saves.catalog.is_deleted(TASK, scene.ref.id)
+
+
+def test_the_copy_of_a_pin_does_not_outlive_the_object_that_an_administrator_deletes(scene: Scene) -> None:
+    scene.want(pin={"reason": "table 2"})
+    scene.delete()
+    assert scene.gone
+    assert read_pin(scene.saves.store, TASK, scene.ref.id) is None
