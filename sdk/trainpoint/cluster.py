@@ -19,6 +19,9 @@ from trainpoint.policies.settings import PolicySettings, from_json
 WAIT_SECONDS: Final = 600.0
 """How long a start waits for the API server; then the process ends with 1, so that the Job tries again."""
 
+READER_WAIT_SECONDS: Final = 15.0
+"""How long a person waits for it."""
+
 _T = TypeVar("_T")
 
 
@@ -41,6 +44,44 @@ class Cluster:
     """that a Checkpoint object has to be born with, since an operator deletes its bytes; empty: no operator does"""
 
 
+@dataclass(frozen=True, slots=True)
+class ReadNamespace:
+    """A namespace whose checkpoints are read from outside of the cluster, with a person's kubeconfig."""
+
+    name: str
+    store_name: str
+    store_url: str
+    store_environ: Mapping[str, str]
+
+
+def read_namespace(
+    name: str, *, clock: Clock, chance: Chance, say: Callable[[str], None], limit_seconds: float = READER_WAIT_SECONDS
+) -> ReadNamespace:
+    """Where the checkpoints of a namespace lie, by one GET with the rights of a person's kubeconfig.
+
+    Raises:
+        ClusterUnreachableError: there is no kubeconfig, or the API server does not answer.
+        ClusterPermissionError: the person may not get the ConfigMap.
+        NotConfiguredError: there is none, or it names no store, or several and no default.
+    """
+    kube = Kube.from_kubeconfig(name)
+    data = until_reachable(
+        lambda: kube.config_map(names.CONFIG_MAP), clock=clock, chance=chance, say=say, limit_seconds=limit_seconds
+    )
+    if data is None:
+        raise _no_config_map(name)
+    store = _store_of(*_readable(data, namespace=name), namespace=name)
+    return ReadNamespace(name, str(store.get("name", "")), str(store["url"]), _store_environ(store))
+
+
+def _readable(data: Mapping[str, object], *, namespace: str) -> tuple[str, JsonObject]:
+    """The default policy; without a default any one, if all have the same store: a reader follows no policy."""
+    entries = _entries(data)
+    found = {name: e for name, e in entries.items() if e.get("default")} or entries
+    by_store = {str(e["store"].get("url")): (name, e) for name, e in found.items() if isinstance(e.get("store"), dict)}
+    return next(iter(by_store.values())) if len(by_store) == 1 else chosen_policy(data, "", namespace=namespace)
+
+
 def find_cluster(
     environ: Mapping[str, str],
     *,
@@ -49,10 +90,14 @@ def find_cluster(
     say: Callable[[str], None],
     account: Path = SERVICE_ACCOUNT,
     mount: Path = Path(names.CONFIG_MOUNT),
+    elsewhere: Callable[[Pod], str] = lambda pod: "",
 ) -> Cluster | None:
     """The cluster this process runs in; None outside of one.
 
     Waits for an API server that is away, up to ten minutes.
+
+    Args:
+        elsewhere: which other namespace this pod reads; empty: its own.
 
     Raises:
         ClusterPermissionError, ClusterUnreachableError, NotConfiguredError, PolicyError.
@@ -75,25 +120,19 @@ def find_cluster(
         pod = pod_of_object(found)
     wanted = environ.get(names.ENV_POLICY) or pod.setting("policy")
     data = _mounted(mount)
+    other = elsewhere(pod)
+    if other and other != kube.namespace:
+        kube, wanted, data = Kube.in_pod(other), "", None
     way = "the pod contract" if pod.source == "environment" else "the service account"
     if data is None:
         data = until_reachable(lambda: kube.config_map(names.CONFIG_MAP), clock=clock, chance=chance, say=say)
         way += ", one GET"
     if data is None:
-        raise NotConfiguredError(
-            f"namespace {kube.namespace} has no ConfigMap {names.CONFIG_MAP}",
-            remedy="create a CheckpointStore and a CheckpointPolicy there, and see whether the operator runs: "
-            "kubectl get ckptstore,ckptpolicy",
-        )
+        raise _no_config_map(kube.namespace)
     policy, entry = chosen_policy(data, wanted, namespace=kube.namespace)
     if note := entry.get("note"):  # of the operator; it keeps no job from training
         say(str(note))
-    store = entry.get("store")
-    if not isinstance(store, dict) or not store.get("url"):
-        raise NotConfiguredError(
-            f"CheckpointPolicy {policy} in namespace {kube.namespace} has no store",
-            remedy="set spec.storeRef to a CheckpointStore that is Ready: kubectl get ckptstore",
-        )
+    store = _store_of(policy, entry, namespace=kube.namespace)
     settings = from_json(json.dumps(entry.get("policy", {})), where=f"CheckpointPolicy {policy}")
     return Cluster(
         kube=kube,
@@ -108,14 +147,26 @@ def find_cluster(
     )
 
 
-def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) -> tuple[str, JsonObject]:
-    """The named policy, else the namespace's default, from the ConfigMap's data (one JSON text a policy).
+def _no_config_map(namespace: str) -> NotConfiguredError:
+    return NotConfiguredError(
+        f"namespace {namespace} has no ConfigMap {names.CONFIG_MAP}",
+        remedy="create a CheckpointStore and a CheckpointPolicy there, and see whether the operator runs: "
+        "kubectl get ckptstore,ckptpolicy",
+    )
 
-    Raises:
-        PolicyError: there is no such policy; the message lists those there are. Or it holds what cannot be understood.
-        NotConfiguredError: none is named, and the namespace has no default; or the operator says why the policy cannot
-            be followed, in the very words of its condition Ready.
-    """
+
+def _store_of(policy: str, entry: JsonObject, *, namespace: str) -> JsonObject:
+    store = entry.get("store")
+    if not isinstance(store, dict) or not store.get("url"):
+        raise NotConfiguredError(
+            f"CheckpointPolicy {policy} in namespace {namespace} has no store",
+            remedy="set spec.storeRef to a CheckpointStore that is Ready: kubectl get ckptstore",
+        )
+    return store
+
+
+def _entries(data: Mapping[str, object]) -> dict[str, JsonObject]:
+    """The policies of a ConfigMap by name."""
     entries: dict[str, JsonObject] = {}
     for key, text in data.items():
         try:
@@ -124,6 +175,18 @@ def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) ->
             continue  # somebody's note
         if isinstance(value, dict):
             entries[key.removesuffix(".json")] = value
+    return entries
+
+
+def chosen_policy(data: Mapping[str, object], wanted: str, *, namespace: str) -> tuple[str, JsonObject]:
+    """The named policy, else the namespace's default, from the ConfigMap's data (one JSON text a policy).
+
+    Raises:
+        PolicyError: there is no such policy; the message lists those there are. Or it holds what cannot be understood.
+        NotConfiguredError: none is named, and the namespace has no default; or the operator says why the policy cannot
+            be followed, in the very words of its condition Ready.
+    """
+    entries = _entries(data)
     there = ", ".join(sorted(entries)) or "none"
     if wanted:
         if wanted not in entries:

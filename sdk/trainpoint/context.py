@@ -12,6 +12,8 @@ from trainpoint.api.names import (
     DEFAULT_STORE,
     DEFAULT_TASK,
     ENV_LOAD_POLICY,
+    ENV_NAMESPACE,
+    ENV_POD_NAME,
     ENV_POLICY,
     ENV_RESUME_FROM,
     ENV_STORE,
@@ -19,9 +21,10 @@ from trainpoint.api.names import (
 )
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
-from trainpoint.errors import PolicyFileError
+from trainpoint.errors import PolicyFileError, StoreError, StorePermissionError
+from trainpoint.format.layout import check_name
 from trainpoint.identity import Identity, IndexArgument, resolve
-from trainpoint.pod import identity_in_pod, owner_of
+from trainpoint.pod import identity_in_pod, only_reads, owner_of
 from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
 from trainpoint.policies.request import Asked, first_of
 from trainpoint.policies.settings import PolicySettings, from_json
@@ -35,6 +38,7 @@ logger = logging.getLogger("trainpoint")
 _launches: dict[tuple[int, str], str] = {}
 """run by process and workflow, where nothing else names it: one process is one launch, whatever it opens"""
 
+_ACCESS_KEY = "AWS_ACCESS_KEY_ID"
 FIRST_CONTACT_SECONDS = 30.0
 """How long a start goes on trying to reach its store."""
 
@@ -59,6 +63,10 @@ class Context:
     match: Mapping[str, object] = field(default_factory=dict)
     """what a checkpoint's metadata must say for it to be loaded"""
     owner_argument: str | None = None
+    reads: str = ""
+    """the namespace that a reader was told to read; empty: its own"""
+    store_name: str = ""
+    """the CheckpointStore that was found in the cluster of a person's kubeconfig"""
 
     @property
     def owner(self) -> str:
@@ -86,10 +94,27 @@ class Context:
             chance=self.chance,
         )
         catalog = BucketCatalog(impatient, clock=self.clock, chance=self.chance)
-        catalog.check_marker(create=self.identity is not None and not reads_only)
+        try:
+            catalog.check_marker(create=self.identity is not None and not reads_only)
+        except StoreError as error:
+            if self.store_name and (isinstance(error, StorePermissionError) or not self.environ.get(_ACCESS_KEY)):
+                raise self._no_keys(error) from None
+            raise
+
+    def _no_keys(self, error: StoreError) -> StorePermissionError:
+        """The API server told where the checkpoints lie; to read them takes keys of one's own."""
+        return StorePermissionError(
+            f"CheckpointStore {self.store_name} of namespace {self.reads}, {self.store_url}"
+            + (f" at {endpoint}" if (endpoint := self.environ.get("AWS_ENDPOINT_URL")) else "")
+            + f", cannot be read from here: {error.message}",
+            remedy="set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY to keys that may get and list it; whoever runs the "
+            f"cluster can give them (kubectl -n {self.reads} get ckptstore {self.store_name} -o yaml says where it is)",
+        )
 
     @property
     def namespace(self) -> str:
+        if self.reads:
+            return self.reads
         if self.cluster is not None:
             return self.cluster.kube.namespace
         return self.identity.task.namespace if self.identity else LOCAL_NAMESPACE
@@ -107,23 +132,36 @@ def open_context(
     resume_from: str | None = None,
     match: Mapping[str, object] | None = None,
     default_task: str = DEFAULT_TASK,
+    namespace: str | None = None,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     chance: Chance | None = None,
 ) -> Context:
-    """Resolve everything that needs no request. Arguments first, then the environment, then the policy, then defaults.
+    """Resolve everything that needs no request to a store. Arguments first, then the environment, then the policy,
+    then defaults.
+
+    Args:
+        namespace: what a reader reads; of no meaning to a process with an identity.
 
     Raises:
         PolicyError, PolicyFileError, IdentityError, StoreUrlError: mistakes, all found before the store is asked.
+        ClusterUnreachableError, ClusterPermissionError, NotConfiguredError: the API server did not tell which store.
     """
-    environ = dict(os.environ) if environ is None else environ
+    around = environ = dict(os.environ) if environ is None else environ
     clock, chance = clock or SystemClock(), chance or SystemChance()
     cluster = None
+    reads = _namespace_to_read(namespace, environ)
     if not (store or environ.get(ENV_STORE)) and environ.get("KUBERNETES_SERVICE_HOST"):
         # Only here: a laptop needs neither the official client nor the half second that it takes to load.
         from trainpoint.cluster import find_cluster
 
-        cluster = find_cluster(environ, clock=clock, chance=chance, say=logger.warning)
+        cluster = find_cluster(
+            environ,
+            clock=clock,
+            chance=chance,
+            say=logger.warning,
+            elsewhere=lambda pod: reads if only_reads(pod, workflow, around) else "",
+        )
     settings = _settings(environ) if cluster is None else cluster.settings
     decision = resolve_policy(
         argument=load_policy,
@@ -165,9 +203,25 @@ def open_context(
             cluster.store_name,
             cluster.way,
         )
-    if identity is not None and identity.launched:
-        identity = _of_this_launch(identity)
-    url = cluster.store_url if cluster else store or environ.get(ENV_STORE) or DEFAULT_STORE
+    if identity is not None:
+        reads = ""
+        if identity.launched:
+            identity = _of_this_launch(identity)
+    url = cluster.store_url if cluster else store or environ.get(ENV_STORE) or ""
+    store_name = ""
+    if reads and not url:
+        from trainpoint.cluster import read_namespace  # only here, as above
+
+        found = read_namespace(reads, clock=clock, chance=chance, say=logger.warning)
+        # The cluster's address, not that of a store of one's own; keys are the person's.
+        kept = {
+            k: v
+            for k, v in environ.items()
+            if k != "AWS_ENDPOINT_URL_S3" or "AWS_ENDPOINT_URL" not in found.store_environ
+        }
+        environ, url, store_name = {**kept, **found.store_environ}, found.store_url, found.store_name
+        logger.info("namespace %s by kubeconfig, store %s: %s", reads, store_name, url)
+    url = url or DEFAULT_STORE
     opened = open_store(url, environ=environ, clock=clock, chance=chance)
     catalog = BucketCatalog(opened, clock=clock, chance=chance)
     asked = first_of(
@@ -177,8 +231,19 @@ def open_context(
     )
     return Context(
         identity, settings, decision, catalog, clock, chance, environ, url, cluster, asked=asked, match=match or {},
-        owner_argument=owner,
+        owner_argument=owner, reads=reads, store_name=store_name,
     )  # fmt: skip
+
+
+def _namespace_to_read(argument: str | None, environ: Mapping[str, str]) -> str:
+    """The namespace of a reader: the argument, or the variable where it is not the pod contract that has set it.
+
+    A kubeconfig alone says nothing: whoever has one still keeps checkpoints at home by default.
+    """
+    said = argument
+    if said is None:
+        said = "" if environ.get(ENV_POD_NAME) else environ.get(ENV_NAMESPACE, "")
+    return said if said in ("", LOCAL_NAMESPACE) else check_name("namespace", said)
 
 
 def _of_this_launch(identity: Identity) -> Identity:

@@ -180,10 +180,10 @@ def identity_in_pod(
         IdentityError: a name cannot be used, the completion index is undecidable, or nothing says how
             many ranks there are.
     """
+    if only_reads(pod, workflow, environ):
+        return None
     named = workflow or environ.get(names.ENV_WORKFLOW, "") or pod.setting("workflow")
     job_like = pod.controller_kind in JOB_LIKE
-    if not named and not job_like:
-        return None
     own_run = run or environ.get(names.ENV_RUN, "") or pod.setting("run")
     launched = False
     named = named or pod.labels.get(JOBSET_NAME) or pod.controller_name
@@ -206,6 +206,12 @@ def identity_in_pod(
     )
     who = owner if owner is not None else owner_of(pod, environ)
     return Identity(task=path, owner=who, launched=launched, world_size=world_size, rank=rank)
+
+
+def only_reads(pod: Pod, workflow: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether it has no identity: it belongs to nothing that runs to an end, and no workflow is named."""
+    named = workflow or environ.get(names.ENV_WORKFLOW) or pod.setting("workflow")
+    return not named and pod.controller_kind not in JOB_LIKE
 
 
 def owner_of(pod: Pod | None, environ: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from trainpoint.context import open_context
 from trainpoint.errors import (
     EXIT_PREEMPTED,
     ClosedError,
+    IdentityError,
     InvalidArgumentError,
     NotInJobError,
     TrainpointError,
@@ -60,6 +61,8 @@ class Checkpoint(Saving):
         workflow, run, task, index: who this is; see the reference of the environment.
         owner: the person who launched the run.
         store: ``s3://bucket/prefix``, ``file:///path`` or a path.
+        namespace: of Kubernetes, for a reader: whose checkpoints it reads. Outside of the cluster, without a store, a
+            kubeconfig finds the store of that namespace.
         every_steps, every: when ``should_save`` says yes: a number of steps; seconds, or a duration such as ``"10m"``.
             Either suffices; neither means every 5 minutes, or what the policy says.
         temp_dir_root: where ``directory`` and staged saves live until they are uploaded; the system's by default.
@@ -90,6 +93,7 @@ class Checkpoint(Saving):
         index: IndexArgument | None = None,
         owner: str | None = None,
         store: str | None = None,
+        namespace: str | None = None,
         every_steps: int | None = None,
         every: float | str | None = None,
         temp_dir_root: StrPath | None = None,
@@ -119,9 +123,16 @@ class Checkpoint(Saving):
             resume_from=resume_from.name if isinstance(resume_from, CheckpointRef) else resume_from,
             match=match_json(match),
             default_task=self._default_task,
+            namespace=namespace,
             clock=clock,
             chance=chance,
         )
+        own = self._context.identity
+        if own is not None and namespace not in (None, own.task.namespace):
+            raise IdentityError(
+                f"namespace={namespace!r} is for reading, and this process trains: it is {own.task}",
+                remedy=f"leave it out, and look elsewhere by: list(namespace={namespace!r}, workflow=…)",
+            )
         self._closed = ""
         self._info: CheckpointInfo | None = None
         self._writer: Role | None = None

@@ -34,6 +34,7 @@ class CheckpointOptions(TypedDict, total=False):
     index: IndexArgument
     owner: str
     store: str
+    namespace: str
     every_steps: int
     every: float | str
     temp_dir_root: StrPath

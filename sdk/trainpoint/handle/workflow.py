@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 
 from trainpoint.catalog.bucket import RunSummary
 from trainpoint.clock import Chance, Clock
@@ -13,7 +11,7 @@ from trainpoint.errors import RunNotFoundError
 from trainpoint.format.layout import check_name
 from trainpoint.handle.lazy import LazySequence
 from trainpoint.handle.runs import WorkflowRun
-from trainpoint.handle.visible import EVERYONE, READ_AHEAD, runs_of
+from trainpoint.handle.visible import EVERYONE, read_ahead, runs_of
 
 
 class RunList(LazySequence[WorkflowRun]):
@@ -36,7 +34,8 @@ class Workflow:
     Args:
         name: of the workflow.
         owner: whose runs: one's own by default, a name, or ``"*"`` for everyone's.
-        namespace: of Kubernetes, in the same store; one's own by default.
+        namespace: of Kubernetes, in the same store; one's own by default. A reader without a store finds that of the
+            namespace, as in :class:`~trainpoint.Checkpoint`.
         store: as for :class:`~trainpoint.Checkpoint`.
 
     Raises:
@@ -55,7 +54,7 @@ class Workflow:
         chance: Chance | None = None,
     ) -> None:
         self.name = check_name("workflow", name)
-        context = open_context(store=store, clock=clock, chance=chance)
+        context = open_context(store=store, namespace=namespace, clock=clock, chance=chance)
         self.owner = owner if owner is not None else context.owner
         """whose runs are looked at; empty: those whose owner is unknown"""
         self.namespace = context.namespace if namespace in (None, context.namespace) else _namespace(namespace)
@@ -131,15 +130,12 @@ Flow = Workflow
 
 
 def _outcomes(runs: Iterator[WorkflowRun]) -> Iterator[tuple[WorkflowRun, str | None]]:
-    """Runs with their outcomes, nothing being read of those that go on: the newest alone, then many at once."""
+    """Runs with their outcomes, nothing being read of those that go on."""
 
     def read(run: WorkflowRun) -> tuple[WorkflowRun, str | None]:
         return run, run.outcome if run.summary.ended else None
 
-    yield from map(read, islice(runs, 1))
-    while batch := list(islice(runs, READ_AHEAD)):
-        with ThreadPoolExecutor(len(batch)) as pool:
-            yield from pool.map(read, batch)
+    return read_ahead(read, runs)
 
 
 def _namespace(name: str) -> str:

@@ -1,0 +1,187 @@
+"""A notebook outside of the cluster reads a namespace: by kubeconfig and its name, with GETs alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from aiohttp import web
+
+from tests.support.apidouble import ApiDouble, status
+from trainpoint import (
+    Checkpoint,
+    ClusterPermissionError,
+    ClusterUnreachableError,
+    IdentityError,
+    NotConfiguredError,
+    NotInJobError,
+    Workflow,
+)
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.clock import SystemChance, SystemClock
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.testing import MemoryStore
+
+T = TypeVar("T")
+CONFIG_MAP = "/api/v1/namespaces/team-a/configmaps/trainpoint"
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("TRAINPOINT_", "KUBE")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TRAINPOINT_OWNER", "ada")
+
+
+def saved(store_name: str, namespace: str) -> str:
+    """One checkpoint of a namespace, as a Job there has saved it; the URL of its store."""
+    catalog = BucketCatalog(MemoryStore.named(store_name), clock=SystemClock(), chance=SystemChance())
+    task = TaskPath("llm", "llm-1", "main", namespace=namespace)
+    catalog.record(Manifest(Snapshot(task, SnapshotId(0, 1, "a" * 16), step=7), "2026-01-01T00:00:00Z", (), ()))
+    return f"memory://{store_name}"
+
+
+def policy(url: str, *, default: bool = True, name: str = "main") -> str:
+    return json.dumps({"default": default, "store": {"name": name, "url": url}})
+
+
+def kubeconfig(folder: Path, url: str) -> str:
+    path = folder / "kubeconfig"
+    path.write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": url}}],
+                "users": [{"name": "u", "user": {"token": "t"}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "elsewhere"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    return str(path)
+
+
+def with_server(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    read: Callable[[], T],
+    data: dict[str, str] | None,
+    *,
+    refused: int = 0,
+) -> tuple[T, list[tuple[str, str]]]:
+    """What ``read`` returns where namespace team-a has that ConfigMap, and the requests that the server got."""
+
+    async def fault(_: web.Request) -> web.StreamResponse | None:
+        return status(refused, "Forbidden", "configmaps is forbidden") if refused else None
+
+    async def play() -> tuple[T, list[tuple[str, str]]]:
+        async with ApiDouble(fault=fault) as api:
+            if data is not None:
+                api.objects[CONFIG_MAP] = {"metadata": {"name": "trainpoint", "namespace": "team-a"}, "data": data}
+            monkeypatch.setenv("KUBECONFIG", kubeconfig(folder, api.url))
+            result = await asyncio.to_thread(read)
+            return result, [(asked.method, asked.path) for asked in api.log]
+
+    return asyncio.run(play())
+
+
+def steps_by_argument() -> list[int | None]:
+    with Checkpoint(namespace="team-a") as reader:
+        assert not reader.is_loaded
+        with pytest.raises(NotInJobError, match="only reads"):
+            reader.save()
+        return [info.step for info in reader.list(task="llm/llm-1/main")]
+
+
+def steps_by_variable() -> list[int | None]:
+    with Checkpoint() as reader:
+        return [info.step for info in reader.list(task="llm/llm-1/main")]
+
+
+@pytest.mark.parametrize("by", ["argument", "variable"])
+def test_a_kubeconfig_and_a_namespace_find_the_store_by_one_get(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, by: str
+) -> None:
+    url = saved(f"read-by-{by}", "team-a")
+    if by == "variable":
+        monkeypatch.setenv("TRAINPOINT_NAMESPACE", "team-a")
+    store = MemoryStore.named(f"read-by-{by}")
+    before = list(store.list(""))
+    read = steps_by_argument if by == "argument" else steps_by_variable
+    steps, asked = with_server(monkeypatch, tmp_path, read, {"default": policy(url)})
+    assert steps == [7]
+    assert asked == [("GET", CONFIG_MAP)], "nothing in the cluster is changed by reading"
+    assert list(store.list("")) == before, "and nothing in the bucket"
+
+
+def test_a_workflow_of_a_namespace_is_found_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    url = saved("read-workflow", "team-a")
+
+    def workflow() -> str:
+        return Workflow("llm", namespace="team-a", owner="*").namespace
+
+    found, asked = with_server(monkeypatch, tmp_path, workflow, {"default": policy(url)})
+    assert (found, asked) == ("team-a", [("GET", CONFIG_MAP)])
+
+
+def test_a_kubeconfig_alone_changes_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The default stays the directory at home: who trains on a laptop has kubeconfigs, too."""
+
+    def where() -> str:
+        with Checkpoint() as reader:
+            return repr(reader)
+
+    found, asked = with_server(monkeypatch, tmp_path, where, {"default": policy("memory://not-asked")})
+    assert f"file://{tmp_path}/.trainpoint" in found
+    assert asked == []
+
+
+def test_with_a_store_of_its_own_no_server_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with Checkpoint(store=saved("read-store", "team-a"), namespace="team-a") as reader:
+        assert [info.step for info in reader.list(task="llm/llm-1/main")] == [7]
+
+
+def test_a_namespace_without_a_default_is_read_where_all_its_policies_have_one_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = saved("read-one", "team-a")
+    data = {"a": policy(url, default=False), "b": policy(url, default=False), "note": "a person's"}
+    steps, _ = with_server(monkeypatch, tmp_path, steps_by_argument, data)
+    assert steps == [7]
+    data["c"] = policy("memory://another", default=False)
+    with pytest.raises(NotConfiguredError, match="no default CheckpointPolicy"):
+        with_server(monkeypatch, tmp_path, steps_by_argument, data)
+
+
+def test_what_is_missing_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(NotConfiguredError, match="namespace team-a has no ConfigMap trainpoint"):
+        with_server(monkeypatch, tmp_path, steps_by_argument, None)
+    with pytest.raises(ClusterPermissionError, match="cannot get configmaps/trainpoint in namespace team-a"):
+        with_server(monkeypatch, tmp_path, steps_by_argument, {}, refused=403)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    with pytest.raises(ClusterUnreachableError, match="no usable kubeconfig") as caught:
+        Checkpoint(namespace="team-a")
+    assert "KUBECONFIG" in caught.value.remedy
+
+
+def test_a_process_that_trains_is_not_told_where_to_read() -> None:
+    with pytest.raises(IdentityError, match="namespace='team-a' is for reading") as caught:
+        Checkpoint(workflow="w", store="memory://x", namespace="team-a")
+    assert "list(namespace='team-a'" in caught.value.remedy
+
+
+def test_the_pod_contracts_variable_is_not_a_wish_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINPOINT_NAMESPACE", "team-a")
+    monkeypatch.setenv("TRAINPOINT_POD_NAME", "p-0")
+    with Checkpoint(store=saved("read-pod", "_")) as reader:
+        assert [info.step for info in reader.list(task="llm/llm-1/main")] == [7]
