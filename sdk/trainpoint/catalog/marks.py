@@ -76,7 +76,9 @@ def record_metrics(catalog: BucketCatalog, ref: CheckpointRef, metrics: Mapping[
     store, task, snapshot = catalog.store, ref.task, ref.id
     saved = catalog.manifest(task, snapshot).snapshot.metrics
     entry = entry_at(store, ref)
-    late = late_metrics(store, task, snapshot, entry.late) if entry and entry.late else {}
+    if entry is None or entry.deleted:
+        raise _deleted(ref)
+    late = late_metrics(store, task, snapshot, entry.late)
     known = {**late, **saved}
     for name, value in metrics.items():
         if known.get(name, value) != value:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trainpoint.errors import IdentityError, UnstorableError
 from trainpoint.format.layout import (
     KEY_LIMIT_BYTES,
+    MetricMark,
     SnapshotId,
     TaskPath,
     attempt_key,
@@ -20,10 +21,13 @@ from trainpoint.format.layout import (
     file_key,
     log_key,
     manifest_key,
+    manifests_from,
     manifests_older_than,
+    metric_key,
     pack_key,
     parse_attempt_key,
     parse_manifest_key,
+    parse_metric_key,
     snapshot_data,
     suggest_name,
 )
@@ -120,6 +124,27 @@ def test_a_listing_of_manifests_begins_with_the_newest(one: SnapshotId, other: S
 @given(snapshots, st.sampled_from(["json", "tombstone", "pin", "corrupt", "fence"]))
 def test_a_manifest_key_reads_back(snapshot: SnapshotId, suffix: str) -> None:
     assert parse_manifest_key(manifest_key(TASK, snapshot, suffix)) == (snapshot, suffix)  # type: ignore[arg-type]
+
+
+@given(snapshots, st.text(), st.text())
+def test_a_metric_key_reads_back_and_is_no_manifest_to_readers_that_do_not_know_it(
+    snapshot: SnapshotId, name: str, value: str
+) -> None:
+    key = metric_key(TASK, snapshot, MetricMark.of(name, value))
+    assert parse_metric_key(key) == (snapshot, MetricMark.of(name, value))
+    assert parse_manifest_key(key) is None
+    assert manifest_key(TASK, snapshot) < key < manifest_key(TASK, snapshot, "tombstone")
+
+
+@pytest.mark.parametrize("end", ["", "0" * 15, "0" * 17, "G" * 16, "0" * 16 + "\n", "0" * 16 + ".json"])
+def test_other_objects_are_no_metrics(end: str) -> None:
+    assert parse_metric_key(f"{TASK.manifests}{1:010d}-{2:010d}-{UID}.metric-{'0' * 16}-{end}") is None
+
+
+@given(snapshots, snapshots)
+def test_a_listing_from_a_number_on_begins_with_its_checkpoints(one: SnapshotId, other: SnapshotId) -> None:
+    listed = manifest_key(TASK, one) > manifests_from(TASK, other.attempt, other.sequence)
+    assert listed == ((one.attempt, one.sequence) <= (other.attempt, other.sequence))
 
 
 @given(snapshots, numbers)
