@@ -37,6 +37,7 @@ FIELDS: Final[dict[str, str]] = {
     names.ENV_LOAD_POLICY: f"metadata.labels['{names.GROUP}/load-policy']",
     names.ENV_COMPLETION_INDEX: f"metadata.labels['{names.GROUP}/completion-index']",
     names.ENV_OWNER: f"metadata.annotations['{names.GROUP}/owner']",
+    names.ENV_RESUME_FROM: f"metadata.annotations['{names.GROUP}/resume-from']",
 }
 """Variable by variable, the field of the pod that it is filled from."""
 

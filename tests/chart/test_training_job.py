@@ -176,6 +176,15 @@ def identity(found: Object, *, contract: bool, index: str = "") -> Identity | No
     return identity_in_pod(known, **unsaid, environ=environ, chance=FakeChance())
 
 
+def test_a_resume_request_reaches_the_program_by_either_way(helm: Helm) -> None:
+    found = job(helm, {"resumeFrom": "llm/llm-2025"})
+    assert pod_of_object(pod_of(found, "")).setting("resume-from") == "llm/llm-2025"
+    paths = {e["name"]: e["valueFrom"]["fieldRef"]["fieldPath"] for e in container(found)["env"] if "valueFrom" in e}
+    assert field(pod_of(found, ""), paths["TRAINPOINT_RESUME_FROM"]) == "llm/llm-2025"
+    unsaid = job(helm)
+    assert field(pod_of(unsaid, ""), paths["TRAINPOINT_RESUME_FROM"]) == ""
+
+
 @pytest.mark.parametrize(
     ("values", "index", "expected"),
     [

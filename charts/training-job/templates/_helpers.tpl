@@ -49,7 +49,7 @@ template:
       {{- with .Values.podLabels }}
       {{- toYaml . | nindent 6 }}
       {{- end }}
-    {{- if or .Values.owner .Values.podAnnotations }}
+    {{- if or .Values.owner .Values.resumeFrom .Values.podAnnotations }}
     annotations:
       {{- with include "trainpoint-lib.annotations" .Values }}
       {{- . | nindent 6 }}

@@ -70,6 +70,10 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.annotations['trainpoint.dev/owner']
+- name: TRAINPOINT_RESUME_FROM
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.annotations['trainpoint.dev/resume-from']
 {{- end -}}
 
 {{- /* Sources of environment variables for each container. */ -}}

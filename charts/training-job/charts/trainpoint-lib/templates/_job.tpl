@@ -12,7 +12,10 @@ empty is left out.
 
 {{- /* Annotations of a Job and of its pods. Input: owner, any text of at most 253 characters. */ -}}
 {{- define "trainpoint-lib.annotations" -}}
-{{- with .owner }}trainpoint.dev/owner: {{ . | toString | quote }}{{ end -}}
+{{- $lines := list -}}
+{{- with .owner }}{{ $lines = printf "trainpoint.dev/owner: %s" (. | toString | quote) | append $lines }}{{ end -}}
+{{- with .resumeFrom }}{{ $lines = printf "trainpoint.dev/resume-from: %s" (. | toString | quote) | append $lines }}{{ end -}}
+{{- join "\n" $lines -}}
 {{- end -}}
 
 {{- /*
