@@ -20,7 +20,7 @@ from trainpoint.handle.resume import Resumed
 from trainpoint.identity import Identity
 from trainpoint.transfer.local import local_error, remove_tree
 
-DEADLINE_SECONDS: Final = 600.0
+DEADLINE_SECONDS = 600.0
 """How long ranks wait for each other without any sign of progress."""
 NOTICE_SECONDS: Final = 10.0
 """After so long, one line in the log says for whom."""

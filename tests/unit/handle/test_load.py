@@ -126,7 +126,8 @@ def test_what_is_meant_by_list(url: str) -> None:
 def test_latest_is_one_page_and_one_manifest_whatever_the_number(
     url: str, store: MemoryStore, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(Claim, "start_beat", lambda claim, for_ranks: None)  # they come by the clock, and would be counted
+    # They come by the clock, and would be counted.
+    monkeypatch.setattr(Claim, "start_beat", lambda claim, for_ranks: None)
     task = TaskPath("w", "r", "main")
     catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
     with Checkpoint(workflow="w", run="r", store=url, load_policy=None) as ckpt:
