@@ -78,6 +78,10 @@ class Kube:
         chosen = namespace or (active or {}).get("context", {}).get("namespace") or "default"
         return cls(_client(configuration), str(chosen))
 
+    def in_namespace(self, name: str) -> Kube:
+        """The same API server and rights, another namespace."""
+        return self if name == self.namespace else Kube(self._api, name)
+
     # --- our kinds ----------------------------------------------------------------------------------------------------
 
     def get(self, plural: Plural, name: str) -> JsonObject | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
+from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog import intent, marks
 from trainpoint.errors import StoreError
 from trainpoint.format.reference import CheckpointRef
@@ -12,6 +14,9 @@ from trainpoint.handle.arguments import Scalar, metrics_text
 from trainpoint.handle.load import Reference, resolve
 from trainpoint.handle.reading import Reading
 from trainpoint.identity import login_name
+
+if TYPE_CHECKING:
+    from trainpoint.catalog.kube import Kube
 
 
 class Marking(Reading):
@@ -82,8 +87,8 @@ class Marking(Reading):
             StorePermissionError, ClusterPermissionError: this process may not; a training pod may not, on purpose.
         """
         found = self._meant(ref)
-        cluster = self._context.cluster
-        if cluster is not None and intent.delete(cluster.kube, found.name):
+        kube = self._kube(found)
+        if kube is not None and intent.delete(kube, found.name):
             return
         marks.delete(self._context.catalog, found, by=self._by)
 
@@ -92,15 +97,28 @@ class Marking(Reading):
 
         The mark in the bucket follows, for whoever looks only there; the operator sees to it, too.
         """
-        if self._context.cluster is None:
+        kube, by = self._kube(ref), self._by
+        if kube is None:
             return False
-        kube, by = self._context.cluster.kube, self._by
         asked = intent.unpin(kube, ref.name) if reason is None else intent.pin(kube, ref.name, reason=reason, by=by)
         if asked:
             with suppress(StoreError):
                 wanted = None if reason is None else {"reason": reason, "by": by}
                 marks.mirror_pin(self._context.catalog, ref, wanted)
         return asked
+
+    def _kube(self, ref: CheckpointRef) -> Kube | None:
+        """Where the objects of a checkpoint's namespace are; None where no API server has to do with it."""
+        context, namespace = self._context, ref.task.namespace
+        if namespace == LOCAL_NAMESPACE:
+            return None
+        if context.cluster is not None:
+            return context.cluster.kube.in_namespace(namespace)
+        if not context.store_name:
+            return None
+        from trainpoint.catalog.kube import Kube  # a notebook that has found its store by a person's kubeconfig
+
+        return Kube.from_kubeconfig(namespace)
 
     def _meant(self, ref: Reference) -> CheckpointRef:
         self._need_open()
