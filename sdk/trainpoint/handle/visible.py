@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from difflib import get_close_matches
 from itertools import groupby, islice
-from typing import Final
+from typing import Final, TypeVar
 
 from trainpoint.catalog.bucket import BucketCatalog, RunSummary
 from trainpoint.errors import NotVisibleError, ObjectNotFoundError, RunNotFoundError
@@ -17,7 +17,9 @@ from trainpoint.store.base import Store
 
 EVERYONE: Final = "*"
 READ_AHEAD: Final = 16
-"""Run records read at once; the first one is read alone, since the newest run is what most want."""
+"""The most records that are read at once."""
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 def run_record(store: Store, run: RunSummary) -> RunRecord | None:
@@ -76,10 +78,19 @@ def _each(store: Store, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary
     def read(run: RunSummary) -> tuple[RunSummary, RunRecord | None]:
         return run, run_record(store, run)
 
-    yield from map(read, islice(runs, 1))
-    while batch := list(islice(runs, READ_AHEAD)):
-        with ThreadPoolExecutor(len(batch)) as pool:
-            yield from pool.map(read, batch)
+    return read_ahead(read, runs)
+
+
+def read_ahead(read: Callable[[_T], _R], items: Iterator[_T]) -> Iterator[_R]:
+    """``read`` of each, in their order. Lazy: the first alone, since it is what most want, then ever more at once."""
+    count = 1
+    while batch := list(islice(items, count)):
+        if count == 1:
+            yield read(batch[0])
+        else:
+            with ThreadPoolExecutor(count) as pool:
+                yield from pool.map(read, batch)
+        count = min(2 * count, READ_AHEAD)
 
 
 def _no_workflow(catalog: BucketCatalog, namespace: str, workflow: str) -> RunNotFoundError:

@@ -220,7 +220,7 @@ def test_the_best_of_a_run_is_over_all_tasks_and_indexes(url: str) -> None:
 def test_a_published_value_is_there_at_once_and_the_last_one_counts(url: str) -> None:
     with launch(url, "r") as ckpt:
         task = Workflow("w", owner="ada", store=url).latest_run["main"].task
-        assert task.artifacts == ()
+        assert not task.artifacts
         assert "loss" not in task
         ckpt.publish("loss", 0.5)
         assert task["loss"].data == 0.5
