@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.chart.conftest import Installed
+from tests.api.conftest import bind
+from tests.chart.conftest import HOME, Installed
+from tests.support.apiserver import ApiServer
 from tests.support.charts import Case, cases
 from tests.support.helm import Helm, one
-from tests.support.kubeapi import until
+from tests.support.kubeapi import Answer, until
 from tests.support.repository import ROOT
 
 Object = dict[str, Any]
@@ -149,3 +151,99 @@ def comparable(job: Object) -> str:
     for field in ("managedFields", "creationTimestamp"):
         job["metadata"].pop(field, None)
     return json.dumps(job).replace(uid, "UID")
+
+
+ENDS = ("ies", "ybindings")
+OLDER = (
+    "--disable-admission-plugins=MutatingAdmissionPolicy",
+    "--runtime-config=" + ",".join(f"{GROUP}/v1/mutatingadmissionpolic{end}=false" for end in ENDS),
+)
+"""A server as it was before Kubernetes 1.36."""
+BETA = "--runtime-config=" + ",".join(f"{GROUP}/v1beta1/mutatingadmissionpolic{end}=true" for end in ENDS)
+HERS, GRACES = ("ada", "ada"), ("grace", "grace")
+
+
+def plain(owner: str = "") -> Object:
+    spec = {"restartPolicy": "Never", "containers": [{"name": "a", "image": "x"}]}
+    metadata = {"annotations": {KEY: owner}} if owner else {}
+    template = {"metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "llm", **metadata},
+        "spec": {"template": template},
+    }
+
+
+def ask(server: ApiServer, namespace: str, owner: str = "") -> Answer:
+    """Somebody who may create Jobs, and nothing else, would create one."""
+    return server.as_person("ada").post(f"/apis/batch/v1/namespaces/{namespace}/jobs", plain(owner), dry_run=True)
+
+
+def owners(answer: Answer) -> tuple[object, ...]:
+    job = answer.expect(201)
+    return tuple(part["metadata"].get("annotations", {}).get(KEY) for part in (job, job["spec"]["template"]))
+
+
+def prepare(server: ApiServer, *namespaces: str) -> None:
+    """Namespaces, in which ``ada`` may create Jobs."""
+    group = "rbac.authorization.k8s.io"
+    rules = [{"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create"]}]
+    role = {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": "launches"}, "rules": rules}
+    server.admin.post(f"/apis/{group}/v1/clusterroles", role).expect(201)
+    bind(server.admin, "", "launches", {"kind": "User", "name": "ada"})
+    for name in namespaces:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        server.admin.post("/api/v1/namespaces", body).expect(201)
+
+
+def wait_for_check(server: ApiServer, namespace: str) -> None:
+    """Until somebody else's name is refused; nobody tells otherwise when a policy has come into force."""
+
+    def lacking() -> str:
+        answer = ask(server, namespace, "grace")
+        return "" if answer.status == 403 and "grace is not you (ada)" in answer.message else f"HTTP {answer.status}"
+
+    until(lacking, seconds=120, what="somebody else as an owner to be refused")
+
+
+def wait_for_stamp(server: ApiServer, namespace: str) -> None:
+    """Until an owner is put down."""
+
+    def lacking() -> str:
+        found = owners(ask(server, namespace))
+        return "" if found == HERS else str(found)
+
+    until(lacking, seconds=120, what="an owner to be put down")
+
+
+def test_a_server_without_such_policies_takes_jobs_as_they_are() -> None:
+    with ApiServer(*OLDER) as server:
+        prepare(server, "team-a")
+        said = Helm(server.kubeconfig("admin")).install("trainpoint", "trainpoint", HOME)
+        assert "This server has no MutatingAdmissionPolicy" in said
+        wait_for_check(server, "team-a")
+        assert owners(ask(server, "team-a")) == (None, None)
+        assert owners(ask(server, "team-a", "ada")) == HERS
+
+
+def test_owners_are_put_down_and_looked_after_where_the_operator_works_only() -> None:
+    with ApiServer() as server:
+        prepare(server, "team-a", "team-b")
+        values = {"watchNamespaces": ["team-a"]}
+        Helm(server.kubeconfig("admin")).install("trainpoint", "trainpoint", HOME, values=values)
+        wait_for_check(server, "team-a")
+        wait_for_stamp(server, "team-a")
+        assert owners(ask(server, "team-b")) == (None, None)
+        assert owners(ask(server, "team-b", "grace")) == GRACES
+
+
+def test_a_server_that_has_the_policies_as_a_beta_puts_owners_down(helm: Helm) -> None:
+    """Such a server is older than any at hand: this one has them in both versions, and is given those of the beta."""
+    text = helm.text("trainpoint", *served("v1beta1"))
+    beta = [document for document in text.split("---\n") if f"{GROUP}/v1beta1" in document]
+    with ApiServer(BETA) as server:
+        prepare(server, "team-a")
+        done = server.kubectl("apply", "--validate=strict", "-f", "-", stdin="---\n".join(beta))
+        assert done.returncode == 0, done.stderr
+        wait_for_stamp(server, "team-a")

@@ -39,8 +39,10 @@ def program(name: str) -> str:
 class ApiServer(KubeServer):
     """etcd and kube-apiserver as processes of this one. Usable as a context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
+        """``flags``: further ones of kube-apiserver."""
         super().__init__(Path(tempfile.mkdtemp(prefix="trainpoint-api-")))
+        self._flags = flags
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._watchers: list[subprocess.Popen[bytes]] = []
         self._tokens = {name: secrets.token_hex(16) for name in (ADMIN, *PEOPLE)}
@@ -126,6 +128,7 @@ class ApiServer(KubeServer):
             "--authorization-mode=RBAC",
             "--endpoint-reconciler-type=none",
             "--profiling=false",
+            *self._flags,
         )
         self._wait("kube-apiserver", lambda: self.admin.get("/readyz", text=True).status)
         self.admin.post("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}}).expect(201)
