@@ -98,7 +98,8 @@ def recorded(team: Team) -> list[str]:
     for sequence in (1, 2, 3):
         snapshot = Snapshot(
             task, SnapshotId(0, sequence, f"{sequence:016x}"), step=sequence * 10, metrics={"loss": f"0.{sequence}"},
-            metadata={"lr": 0.1}, created_by={"podName": team.pod.name, "podUID": team.pod.uid},
+            parents=("old-1", *names[-1:]), metadata={"lr": 0.1},
+            created_by={"podName": team.pod.name, "podUID": team.pod.uid},
         )  # fmt: skip
         name = CheckpointRef(task, snapshot.id).name
         labels = {
@@ -154,6 +155,39 @@ def test_show_and_what_is_not_there(run: Callable[..., Result], recorded: list[s
     assert missing.exit_code == 1
     assert "kubectl get ckpt" in missing.stderr
     assert run("why", "nobody").exit_code == 1
+
+
+def test_lineage_names_what_has_no_object(run: Callable[..., Result], recorded: list[str]) -> None:
+    rows = json.loads(run("lineage", recorded[0], "-o", "json").stdout)
+    assert [(row["name"], row["state"], row["step"]) for row in rows] == [
+        (recorded[0], "there", 30),
+        (recorded[1], "there", 20),
+        ("old-1", "gone", 3),
+        (recorded[2], "there", 10),
+    ]
+    why = ["", "named by the program", "fresh: newest that verifies", "named by the program"]
+    assert [row["why"] for row in rows] == why
+    (loaded,) = json.loads(run("lineage", "job/llm", "-o", "json").stdout)
+    assert (loaded["name"], loaded["why"]) == ("old-1", "fresh: newest that verifies")
+    assert run("lineage", "nobody").exit_code == 1
+
+
+def test_pin_takes_edit_and_unpin_takes_admin(run: Callable[..., Result], recorded: list[str]) -> None:
+    refused = run("pin", recorded[1], "--reason", "table 2")
+    assert (refused.exit_code, "TP202" in refused.stderr) == (1, True), refused.stderr
+    assert "trainpoint-edit" in refused.stderr
+    assert run("pin", recorded[1], "--reason", "table 2", person="ada").exit_code == 0
+    assert "pinned        table 2" in run("show", recorded[1]).stdout
+    for verb in (["rm", "--yes"], ["unpin"]):
+        refused = run(*verb, recorded[1], person="ada")
+        assert (refused.exit_code, "TP124" in refused.stderr) == (1, True), refused.stderr
+        assert "is pinned (table 2, by " in refused.stderr
+        assert "trainpoint-admin" in refused.stderr
+    again = run("pin", recorded[1], "--reason", "mine", person="ada")
+    assert "pinned already (table 2" in again.stderr
+    done = run("unpin", recorded[1], person="grace")
+    assert "(was: table 2, by " in done.stdout, done.stderr
+    assert "was not pinned" in run("unpin", recorded[1]).stdout
 
 
 def test_rm_needs_the_right_to_delete(run: Callable[..., Result], recorded: list[str]) -> None:

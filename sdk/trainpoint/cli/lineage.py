@@ -121,7 +121,8 @@ def _started_from(run: JsonObject | None, *, attempt: int | None = None) -> Load
         loaded = claim.get("loaded", {})
         if not loaded.get("checkpoint"):
             return None
-        return Loaded(str(loaded["checkpoint"]), f"{str(loaded['policy']).lower()}: {loaded['message']}")
+        why = f"{str(loaded['policy']).lower()}: {loaded['message']}"
+        return Loaded(str(loaded["checkpoint"]), why, step=loaded.get("step"))
     for past in status.get("attempts", ()):
         if past["attempt"] == attempt and past.get("loaded"):
             return Loaded(str(past["loaded"]), f"attempt {attempt} started from it", step=past.get("fromStep"))
