@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from obstore.store import S3Store as Bucket
 
@@ -130,6 +131,18 @@ def _authority(environ: Mapping[str, str]) -> bytes:
         ) from None
 
 
+def _before_the_environments(config: S3Config, bucket: str, endpoint: str) -> S3Config:
+    """Newer versions of obstore take AWS_ENDPOINT_URL_S3 of the process before any ``endpoint`` that they are given."""
+    if os.environ.get("AWS_ENDPOINT_URL_S3", endpoint) == endpoint:
+        return config
+    certain = cast("S3Config", {**config, "aws_endpoint_url_s3": endpoint})
+    try:
+        Bucket(bucket, config=certain)
+    except Exception:  # an older version: it knows neither this key nor that variable
+        return config
+    return certain
+
+
 def _config(bucket: str, endpoint: str, region: str, environ: Mapping[str, str]) -> S3Config:
     # obstore reads the process's own environment as well; what is given here comes first.
     config: S3Config = {
@@ -140,6 +153,7 @@ def _config(bucket: str, endpoint: str, region: str, environ: Mapping[str, str])
     }
     if endpoint:
         config["endpoint"] = endpoint
+        config = _before_the_environments(config, bucket, endpoint)
     for name in _PASSED_ON:
         if value := environ.get(f"AWS_{name.upper()}"):
             config[name] = value

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from aiohttp import web
 
-from tests.support.apidouble import ApiDouble, status
+from tests.support.configmap import CONFIG_MAP, policy, with_server
 from trainpoint import (
     Checkpoint,
     ClusterPermissionError,
@@ -27,9 +22,6 @@ from trainpoint.clock import SystemChance, SystemClock
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.testing import MemoryStore
-
-T = TypeVar("T")
-CONFIG_MAP = "/api/v1/namespaces/team-a/configmaps/trainpoint"
 
 
 @pytest.fixture(autouse=True)
@@ -47,51 +39,6 @@ def saved(store_name: str, namespace: str) -> str:
     task = TaskPath("llm", "llm-1", "main", namespace=namespace)
     catalog.record(Manifest(Snapshot(task, SnapshotId(0, 1, "a" * 16), step=7), "2026-01-01T00:00:00Z", (), ()))
     return f"memory://{store_name}"
-
-
-def policy(url: str, *, default: bool = True, name: str = "main") -> str:
-    return json.dumps({"default": default, "store": {"name": name, "url": url}})
-
-
-def kubeconfig(folder: Path, url: str) -> str:
-    path = folder / "kubeconfig"
-    path.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [{"name": "c", "cluster": {"server": url}}],
-                "users": [{"name": "u", "user": {"token": "t"}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": "elsewhere"}}],
-                "current-context": "x",
-            }
-        )
-    )
-    return str(path)
-
-
-def with_server(
-    monkeypatch: pytest.MonkeyPatch,
-    folder: Path,
-    read: Callable[[], T],
-    data: dict[str, str] | None,
-    *,
-    refused: int = 0,
-) -> tuple[T, list[tuple[str, str]]]:
-    """What ``read`` returns where namespace team-a has that ConfigMap, and the requests that the server got."""
-
-    async def fault(_: web.Request) -> web.StreamResponse | None:
-        return status(refused, "Forbidden", "configmaps is forbidden") if refused else None
-
-    async def play() -> tuple[T, list[tuple[str, str]]]:
-        async with ApiDouble(fault=fault) as api:
-            if data is not None:
-                api.objects[CONFIG_MAP] = {"metadata": {"name": "trainpoint", "namespace": "team-a"}, "data": data}
-            monkeypatch.setenv("KUBECONFIG", kubeconfig(folder, api.url))
-            result = await asyncio.to_thread(read)
-            return result, [(asked.method, asked.path) for asked in api.log]
-
-    return asyncio.run(play())
 
 
 def steps_by_argument() -> list[int | None]:
