@@ -13,9 +13,11 @@ from tests.support.documents import Block, blocks
 from tests.support.repository import ROOT
 from trainpoint.api import names
 from trainpoint.errors import CorruptRecordError
+from trainpoint.format.artifacts import ArtifactRecord
 from trainpoint.format.digest import canonical, unseal
 from trainpoint.format.layout import AttemptSuffix, ManifestSuffix
 from trainpoint.format.manifest import Manifest
+from trainpoint.format.marks import LateMetricRecord, PinRecord
 from trainpoint.format.records import (
     AttemptRecord,
     EndRecord,
@@ -39,7 +41,10 @@ READERS: dict[str, Callable[..., object]] = {
     "Attempt": AttemptRecord.from_bytes,
     "Loaded": LoadedRecord.from_bytes,
     "End": EndRecord.from_bytes,
+    "Artifact": ArtifactRecord.from_bytes,
     "Manifest": Manifest.from_bytes,
+    "Pin": PinRecord.from_bytes,
+    "Metric": LateMetricRecord.from_bytes,
 }
 MARKS = {"Fence", "Tombstone", "Archived", "Corrupt", "Log"}
 """Kinds that nobody reads back by field."""
