@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from trainpoint.errors import CorruptRecordError
 from trainpoint.format.layout import TaskPath, check_name
 from trainpoint.format.manifest import task_from_json, task_to_json
 from trainpoint.format.records import read_record, write_record
@@ -65,9 +64,9 @@ class ArtifactRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> ArtifactRecord:
-        """Raises CorruptRecordError, also for the intact record of another artifact."""
+        """Raises CorruptRecordError. Whether it is the record that belongs there: see :attr:`key`."""
         value = read_record("Artifact", data, key=key)
-        found = cls(
+        return cls(
             task=task_from_json(value["task"]),
             name=str(value["name"]),
             value=value["value"],
@@ -75,9 +74,3 @@ class ArtifactRecord:
             uid=str(value["uid"]),
             time=str(value["time"]),
         )
-        if found.key != key:
-            raise CorruptRecordError(
-                f"{key} is another artifact: {found.name} of {found.task}, attempt {found.attempt}",
-                remedy="an object was copied there by hand; publish the value again",
-            )
-        return found

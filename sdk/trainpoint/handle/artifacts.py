@@ -10,7 +10,7 @@ from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.won import Claim
 from trainpoint.clock import rfc3339
-from trainpoint.errors import IdentityError, InvalidArgumentError, ObjectNotFoundError
+from trainpoint.errors import CorruptRecordError, IdentityError, InvalidArgumentError, ObjectNotFoundError
 from trainpoint.format.artifacts import (
     ARTIFACT_LIMIT_BYTES,
     ArtifactRecord,
@@ -102,7 +102,10 @@ def published(catalog: BucketCatalog, task: TaskPath) -> dict[str, tuple[int, st
 
 
 def read_artifact(catalog: BucketCatalog, task: TaskPath, name: str) -> Artifact | None:
-    """The newest attempt's value of that name; None where nothing was published. One listing and one read."""
+    """The newest attempt's value of that name; None where nothing was published. One listing and one read.
+
+    Raises CorruptRecordError, also where it is the intact record of another artifact.
+    """
     where = published(catalog, task).get(name)
     if where is None:
         return None
@@ -111,4 +114,9 @@ def read_artifact(catalog: BucketCatalog, task: TaskPath, name: str) -> Artifact
         record = ArtifactRecord.from_bytes(catalog.store.get(key), key=key)
     except ObjectNotFoundError:
         return None  # its run was removed since the listing
+    if record.key != key:
+        raise CorruptRecordError(
+            f"{key} is another artifact: {record.name} of {record.task}, attempt {record.attempt}",
+            remedy="an object was copied there by hand; publish the value again",
+        )
     return Artifact(task, name, record.value, record.attempt, record.time)

@@ -9,6 +9,7 @@ import pytest
 from trainpoint import (
     Checkpoint,
     CheckpointNotFoundError,
+    CorruptRecordError,
     Flow,
     IdentityError,
     InvalidArgumentError,
@@ -305,6 +306,17 @@ def test_what_cannot_be_published_is_refused_at_once(url: str, name: str, value:
         with pytest.raises(InvalidArgumentError, match=message):
             ckpt.publish(name, value)
         assert Workflow("w", owner="ada", store=url).latest_run["main"].task.artifacts == ()
+
+
+def test_a_record_under_the_key_of_another_is_not_taken_for_it(url: str, store: MemoryStore) -> None:
+    with launch(url, "r") as ckpt:
+        ckpt.publish("x", 1)
+    (key,) = filter(lambda key: "/artifacts/" in key, store.keys())
+    store.put(key.replace("/x.", "/y."), store.get(key))
+    task = Workflow("w", owner="ada", store=url).latest_run["main"].task
+    with pytest.raises(CorruptRecordError, match="is another artifact: x of w/r/main"):
+        task["y"]
+    assert task["x"].data == 1
 
 
 def test_a_reader_publishes_nothing(url: str) -> None:
