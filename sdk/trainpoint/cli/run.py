@@ -15,6 +15,7 @@ from trainpoint.api.names import (
     ENV_LOAD_POLICY,
     ENV_OWNER,
     ENV_POLICY,
+    ENV_RESUME_FROM,
     ENV_RUN,
     ENV_STORE,
     ENV_TAKEOVER,
@@ -22,6 +23,8 @@ from trainpoint.api.names import (
     ENV_WORKFLOW,
 )
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.cli.child import say
+from trainpoint.cli.resume import NoOriginError, origin
 from trainpoint.cli.supervisor import Launch, Progress, Supervisor, again_command
 from trainpoint.clock import SystemChance, SystemClock
 from trainpoint.errors import IdentityError, PolicyFileError, StoreUrlError
@@ -84,7 +87,20 @@ def _name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 )
 @click.option("--run", callback=_name, metavar="NAME", help="Go on with this run; a new one by default.")
 @click.option("--workflow", callback=_name, metavar="NAME", help="The training program; the script's name by default.")
-@click.option("--task", callback=_name, metavar="NAME", help="Name of the step of the run; main by default.")
+@click.option(
+    "--task",
+    callback=_name,
+    metavar="NAME",
+    help="Name of the step of the run; main by default. With --resume: only this step goes on.",
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="latest",
+    metavar="[RUN]",
+    help="Start a new run from the checkpoints of an earlier one: RUN, workflow/RUN, or latest, the newest of yours "
+    "that has a checkpoint.",
+)
 @click.option("--store", metavar="URL", help="Where checkpoints lie: s3://bucket/prefix, file:///path or a path.")
 @click.option(
     "--load-policy",
@@ -104,6 +120,7 @@ def run(
     store: str | None,
     load_policy: str | None,
     takeover: bool,
+    resume: str | None,
 ) -> None:
     """Run a program; start it again when it fails.
 
@@ -127,6 +144,16 @@ def run(
     if opened.url.startswith("memory:"):
         raise click.UsageError("a memory:// store ends with its process; a run needs one that stays", ctx)
     run_name = named_run or new_run(named_workflow, chance)
+    catalog = BucketCatalog(opened, clock=clock, chance=chance)
+    if resume is not None:
+        who = environ.get(ENV_OWNER) or login_name()
+        try:
+            found = origin(catalog, resume, workflow=named_workflow, owner=who, task=task or "")
+        except NoOriginError as error:
+            raise click.BadParameter(str(error), ctx, param_hint="--resume") from None
+        say(f"run {run_name} goes on from {found.text}")
+        environ[ENV_RESUME_FROM] = found.request
+        task = None  # it says which step goes on; what the steps are called is the program's affair
     once = environ.pop(ENV_TAKEOVER, "") not in ("", "0")
     environ.update({ENV_WORKFLOW: named_workflow, ENV_RUN: run_name, ENV_STORE: opened.url})
     environ.update({ENV_OWNER: environ.get(ENV_OWNER) or login_name()})
@@ -150,7 +177,7 @@ def run(
         )
         supervisor = Supervisor(
             launch=launch,
-            catalog=BucketCatalog(opened, clock=clock, chance=chance),
+            catalog=catalog,
             progress=Progress(Path(private, "progress")),
             clock=clock,
             chance=chance,

@@ -68,3 +68,11 @@ def beside(own: TaskPath, former: TaskPath, count: int) -> None:
     """A task that found nothing says whose checkpoints lie beside it: it may have been renamed."""
     noun = "checkpoint" if count == 1 else "checkpoints"
     logger.warning("%s has no checkpoint, and %s has %d %s; %s", own, former, count, noun, advice(own, former))
+
+
+def not_asked(request: str, own: TaskPath) -> None:
+    """A resume request speaks of another task, which may be what this one was called before."""
+    logger.info(
+        "resume from %s: speaks of another task than this one, %s, which follows its policy (TRAINPOINT_TASK names it)",
+        request, own.task,
+    )  # fmt: skip

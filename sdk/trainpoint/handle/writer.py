@@ -185,6 +185,8 @@ class Writer:
 
     def _tell(self, resumed: Resumed) -> None:
         narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
+        if self._context.asked is not None and not resumed.record.request:
+            narrate.not_asked(self._context.asked.text, self.identity.task)
         if resumed.manifest is None and self.claim.attempt == 0 and self._context.decision.policy == "fresh":
             ignored = ignored_run(self._context.catalog, self.identity.task)
             if ignored is not None:
