@@ -22,14 +22,14 @@ class Gang:
         self.place = place
         self.processes: list[subprocess.Popen[str]] = []
 
-    def start(self, *ranks: int, size: int = SIZE, **more: str) -> list[subprocess.Popen[str]]:
+    def start(self, *ranks: int, **more: str) -> list[subprocess.Popen[str]]:
         started = [
             self.place.start(
                 "gang.py",
                 TRAINPOINT_WORKFLOW="gang",
                 TRAINPOINT_RUN="r",
                 RANK=str(rank),
-                WORLD_SIZE=str(size),
+                WORLD_SIZE=str(SIZE),
                 **more,
             )
             for rank in ranks
@@ -37,9 +37,9 @@ class Gang:
         self.processes += started
         return started
 
-    def run(self, *ranks: int, size: int = SIZE, **more: str) -> list[subprocess.CompletedProcess[str]]:
+    def run(self, *ranks: int, **more: str) -> list[subprocess.CompletedProcess[str]]:
         """To their ends."""
-        return [ended(process) for process in self.start(*ranks, size=size, **more)]
+        return [ended(process) for process in self.start(*ranks, **more)]
 
     def run_until_ready_and_kill(self, **more: str) -> list[list[str]]:
         """The lines of each rank up to ``ready``; all are killed then, none by the end of another."""

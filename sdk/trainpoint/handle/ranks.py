@@ -9,12 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
+from trainpoint.api import reasons
 from trainpoint.claim.ranks import Broken, Go, Missing, Rejected, heard, ranks_text
 from trainpoint.claim.won import Claim
 from trainpoint.clock import Chance, Clock
 from trainpoint.errors import EXIT_PREEMPTED, IdentityError, InvalidArgumentError, RanksError
 from trainpoint.format.layout import SnapshotId, TaskPath, attempt_key, parse_vote_key, vote_key, votes_prefix
 from trainpoint.format.ranks import GoRecord, VoteRecord
+from trainpoint.format.records import Skipped
 from trainpoint.handle import narrate
 from trainpoint.handle.resume import Resumed
 from trainpoint.identity import Identity
@@ -114,9 +116,9 @@ class Waiting:
         if waited >= NOTICE_SECONDS and not self._told:
             self._told = True
             narrate.logger.info("%s is waiting: %s", self._who, message)
-        bound = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**self._pauses)
+        bound = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(self._pauses, 10))
         self._pauses += 1
-        self._clock.sleep(min(bound * (0.5 + self._chance.fraction()), max(0.0, self._seconds - waited)))
+        self._clock.sleep(min(bound * (0.5 + self._chance.fraction()), self._seconds - waited))
 
 
 @dataclass(slots=True)
@@ -141,21 +143,23 @@ class First:
             SupersededError: a later attempt has claimed the task.
         """
         refused: dict[tuple[TaskPath, SnapshotId], str] = {}
+        told: dict[str, Skipped] = {}  # the next search sees only that they are marked
         number = 0
         while True:
             number += 1
             found = search(refused)
-            offer = replace(found.record, ranks=self.world_size, round=number)
+            skipped = tuple(told.get(s.checkpoint, s) for s in found.record.skipped)
+            offer = replace(found.record, ranks=self.world_size, round=number, skipped=skipped)
             self.claim.offer_loaded(offer)
             outcome = self._hear(number, DEADLINE_SECONDS + LOAD_FACTOR * found.seconds)
             if isinstance(outcome, Go):
                 self._say_go(number, outcome.nonces)
                 return replace(found, record=offer)
-            told = f"{ranks_text([outcome.vote.rank])} could not use it: {outcome.vote.message}"
+            why = f"{ranks_text([outcome.vote.rank])} could not use it: {outcome.vote.message}"
             if offer.task is None or offer.snapshot is None:
-                raise RanksError(f"{ranks_text([outcome.vote.rank])} could not begin with nothing: {told}")
-            narrate.logger.warning("attempt %d  %s: %s", self.claim.attempt, offer.checkpoint, told)
-            refused[offer.task, offer.snapshot] = told
+                raise RanksError(f"nothing was to be loaded, and {why}")
+            refused[offer.task, offer.snapshot] = why
+            told[offer.checkpoint] = Skipped(offer.checkpoint, offer.step, reasons.CORRUPT, f"is corrupt: {why}")
             empty(target)
 
     def _hear(self, number: int, seconds: float) -> Rejected | Go:
