@@ -118,18 +118,41 @@ def test_a_job_name_is_never_cut_since_no_pod_can_tell_a_generated_ending() -> N
         assert identity.task.workflow == name
 
 
-def test_an_indexed_job_is_many_tasks_and_another_rank_is_refused() -> None:
+def test_an_indexed_job_is_many_tasks() -> None:
     identity = who(INDEXED)
     assert identity is not None
-    assert identity.task.index == "3"
-    with pytest.raises(IdentityError, match="rank 3"):
-        who(replace(INDEXED, labels={**INDEXED.labels, "trainpoint.dev/completion-index": "Rank"}))
-    zero = replace(
-        JOB, labels={"batch.kubernetes.io/job-completion-index": "0", "trainpoint.dev/completion-index": "Rank"}
-    )
-    identity = who(zero)
+    assert (identity.task.index, identity.rank, identity.world_size) == ("3", 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("ordinal", "environ", "rank", "size"),
+    [
+        ("0", {}, 0, 1),
+        ("3", {"WORLD_SIZE": "4"}, 3, 4),
+        ("1", {"WORLD_SIZE": "16", "LOCAL_WORLD_SIZE": "8", "RANK": "11"}, 11, 16),
+        ("1", {"WORLD_SIZE": "2", "RANK": "0"}, 0, 2),
+    ],
+)
+def test_of_one_distributed_task_the_launcher_says_which_rank_this_is_else_the_completion_index(
+    ordinal: str, environ: dict[str, str], rank: int, size: int
+) -> None:
+    labels = {"batch.kubernetes.io/job-completion-index": ordinal, "trainpoint.dev/completion-index": "Rank"}
+    identity = who(replace(JOB, labels=labels), environ)
     assert identity is not None
-    assert identity.task.index == ""
+    assert (identity.task.index, identity.rank, identity.world_size) == ("", rank, size)
+
+
+def test_a_rank_of_an_unknown_number_names_the_variable_to_set() -> None:
+    labels = {**INDEXED.labels, "trainpoint.dev/completion-index": "Rank"}
+    with pytest.raises(IdentityError, match="rank 3, and nothing says of how many") as caught:
+        who(replace(INDEXED, labels=labels))
+    assert "WORLD_SIZE" in caught.value.remedy
+
+
+def test_a_sweep_of_distributed_tasks_has_ranks_within_each_index() -> None:
+    identity = who(INDEXED, {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "RANK": "2"})
+    assert identity is not None
+    assert (identity.task.index, identity.rank, identity.world_size) == ("3", 2, 4)
 
 
 def test_owner_is_argument_environment_annotation_account_or_unknown() -> None:
