@@ -169,7 +169,8 @@ class Checkpoint(Saving):
             collective=collective,
         )
         # Before the load, which may take minutes: a SIGTERM in it must not end in exit code 0 either.
-        signals.register(self, listen=listen)
+        if not signals.register(self, listen=listen) and listen:
+            narrate.deaf()
         found = self._writer.resume(self._staging.current)
         if found is not None:
             self._info = info_of(found)

@@ -76,3 +76,11 @@ def not_asked(request: str, own: TaskPath) -> None:
         "resume from %s: speaks of another task than this one, %s, which follows its policy (TRAINPOINT_TASK names it)",
         request, own.task,
     )  # fmt: skip
+
+
+def deaf() -> None:
+    """No SIGTERM will reach this handle, so no final save will be asked for."""
+    logger.info(
+        "SIGTERM will not ask for a final save: it is ignored here, or this is not the main thread (open a Checkpoint "
+        "there first, or pass signals=False)"
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from contextvars import copy_context
 
 import pytest
@@ -90,6 +92,22 @@ def test_the_same_task_twice_is_an_error_at_the_second_and_the_first_goes_on(url
         assert ckpt.save(step=1).committed
     with Checkpoint(workflow="w", run="r", index=1, store=url) as again:
         assert (again.attempt, again.step) == (1, 1)
+
+
+@pytest.mark.parametrize("main_thread_has_one", [False, True])
+def test_a_handle_that_sigterm_will_not_reach_says_so(
+    url: str, caplog: pytest.LogCaptureFixture, main_thread_has_one: bool
+) -> None:
+    def open_it(signals: bool) -> None:
+        with Checkpoint(workflow="w", run="r", index=1, store=url, signals=signals):
+            pass
+
+    around = Checkpoint(workflow="w", run="r", index=0, store=url) if main_thread_has_one else nullcontext()
+    with caplog.at_level(logging.INFO, logger="trainpoint"), around, ThreadPoolExecutor(1) as pool:
+        pool.submit(open_it, True).result()
+        pool.submit(open_it, False).result()
+    told = [r for r in caplog.records if "SIGTERM will not ask" in r.getMessage()]
+    assert len(told) == (0 if main_thread_has_one else 1)
 
 
 def test_of_many_threads_that_open_one_task_at_once_exactly_one_gets_it(url: str, store: MemoryStore) -> None:
