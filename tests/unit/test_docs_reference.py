@@ -18,6 +18,7 @@ from trainpoint.format.digest import canonical, unseal
 from trainpoint.format.layout import AttemptSuffix, ManifestSuffix
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.marks import LateMetricRecord, PinRecord
+from trainpoint.format.ranks import GoRecord, VoteRecord
 from trainpoint.format.records import (
     AttemptRecord,
     EndRecord,
@@ -40,6 +41,8 @@ READERS: dict[str, Callable[..., object]] = {
     "Intent": IntentRecord.from_bytes,
     "Attempt": AttemptRecord.from_bytes,
     "Loaded": LoadedRecord.from_bytes,
+    "Vote": VoteRecord.from_bytes,
+    "Go": GoRecord.from_bytes,
     "End": EndRecord.from_bytes,
     "Artifact": ArtifactRecord.from_bytes,
     "Manifest": Manifest.from_bytes,
