@@ -31,7 +31,7 @@ def store_option(command: _Command) -> _Command:
 
 def open_catalog(store: str | None) -> BucketCatalog:
     """What is in a store, for reading and deleting; refuses a store of a newer format."""
-    context = replace(open_context(store=store), identity=None)
+    context = replace(open_context(store=store, namespace=""), identity=None)
     context.first_contact()
     return context.catalog
 
