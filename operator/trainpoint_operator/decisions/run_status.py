@@ -34,6 +34,7 @@ def chosen(
     metric: str,
     highest: bool,
     request: Request | None = None,
+    attempts: Sequence[JsonObject] = (),
 ) -> Chosen:
     """Latest, best, last save, and what the next attempt would load.
 
@@ -41,6 +42,7 @@ def chosen(
         default: the policy's load policy, for a run that no attempt has started yet.
         metric: name of the policy's metric; empty for none.
         request: ``spec.resumeFrom``, as it concerns this task.
+        attempts: ``status.attempts``.
     """
     newest_first = sorted(checkpoints, key=lambda c: c.ref.id, reverse=True)
     good = [c for c in newest_first if c.good]
@@ -56,7 +58,7 @@ def chosen(
     first = (
         Candidate(loaded["checkpoint"], loaded.get("step"), True) if loaded.get("reason") in _OF_ANOTHER_RUN else None
     )
-    back = _rollback(loaded)
+    back = _rollback(loaded, attempts)
     since = [c for c in eligible if back is None or c.ref.id.attempt >= back.since]
     saved = [c for c in newest_first if c.commit]
     return Chosen(
@@ -82,13 +84,17 @@ _OF_ANOTHER_RUN: Final = (reasons.NEWEST_OF_EARLIER_RUN, reasons.SAME_AS_FIRST_A
 _FOLLOWS_A_REQUEST: Final = (reasons.REQUESTED, reasons.SINCE_REQUEST, reasons.SAME_AS_REQUESTED)
 
 
-def _rollback(loaded: JsonObject) -> Rollback | None:
-    """The last resume request that was followed, as far as the newest attempt tells of it."""
+def _rollback(loaded: JsonObject, attempts: Sequence[JsonObject]) -> Rollback | None:
+    """The last resume request that was followed, as far as the newest attempt and those before it tell."""
     request, since = str(loaded.get("request", "")), int(loaded.get("since", 0))
     if not request and not since and loaded.get("reason") not in _FOLLOWS_A_REQUEST:
         return None
-    name = loaded.get("checkpoint") if loaded.get("reason") != reasons.SINCE_REQUEST else ""
-    return Rollback(request, since, Candidate(name, loaded.get("step"), True) if name else None)
+    if loaded.get("reason") not in (reasons.SINCE_REQUEST, reasons.PROGRAM_CHOOSES):
+        name, step = loaded.get("checkpoint"), loaded.get("step")
+    else:
+        first: JsonObject = next((entry for entry in attempts if entry["attempt"] == since), {})
+        name, step = first.get("loaded"), first.get("fromStep")
+    return Rollback(request, since, Candidate(name, step, True) if name else None)
 
 
 def _in_force(loaded: JsonObject, request: Request | None, back: Rollback | None) -> Request | None:

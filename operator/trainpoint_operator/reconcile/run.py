@@ -93,6 +93,7 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         metric=facts.policy.metric,
         highest=facts.policy.highest,
         request=_request(facts.run),
+        attempts=told.attempts,
     )
     inputs = _inputs(key, facts, told, picked, ctx)
     verdict = run_state(inputs)

@@ -15,6 +15,7 @@ from trainpoint.errors import (
     CorruptCheckpointError,
     CorruptRecordError,
     InvalidArgumentError,
+    NotMatchingError,
     UnsafePathError,
 )
 from trainpoint.format.layout import TaskPath
@@ -23,6 +24,7 @@ from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.artifacts import Artifact
 from trainpoint.handle.latest import latest_of, newest
 from trainpoint.handle.listing import checkpoints
+from trainpoint.policies.choice import NO_MATCH, mismatch
 from trainpoint.transfer.download import download
 
 Reference = CheckpointRef | CheckpointInfo | Artifact | Mapping[str, object] | str
@@ -115,13 +117,18 @@ def load_named(
     include: Sequence[str] = (),
     merge: bool = False,
     mark: bool = True,
+    match: Mapping[str, object] = NO_MATCH,
 ) -> Manifest:
     """Fetch a named checkpoint into ``target``, verified; ``target`` is replaced whole, or not touched.
 
     Args:
         mark: whether to record in the store that it is corrupt, if it is; a reader writes nothing.
+        match: what its metadata have to say.
     """
     found = read_manifest(catalog, ref)
+    difference = mismatch(found.snapshot.metadata, match)
+    if difference:
+        raise NotMatchingError(f"checkpoint {ref} {difference} (match=)", remedy="load another, or correct match=")
     try:
         download(
             catalog.store,

@@ -136,7 +136,8 @@ class Reading(ABC):
             include: only files that match one of these patterns, such as ``["model*"]``.
             merge: put the files among those that are there instead of replacing the directory.
         Raises:
-            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError.
+            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError;
+            NotMatchingError: its metadata are not those that ``match=`` asks for.
         """
         self._need_open()
         catalog = self._context.catalog
@@ -147,6 +148,7 @@ class Reading(ABC):
             include=include,
             merge=merge,
             mark=self._marks,
+            match=self._context.match,
         )
         info = info_of(found)
         self._note_loaded(found, info if path is None else None)

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.runs import checkpoint, claim, fine, loaded
+from tests.support.runs import TASK, checkpoint, claim, entry, fine, loaded
 from tests.support.schemas import objections
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.load import LoadPolicy
+from trainpoint.policies.request import Request, parse_request
 from trainpoint_operator.decisions.run_status import Chosen, best_text, chosen
 from trainpoint_operator.views import CheckpointView
 
@@ -23,9 +24,13 @@ def choose(
     default: LoadPolicy | None = None,
     metric: str = "",
     highest: bool = False,
+    request: Request | None = None,
+    attempts: Sequence[JsonObject] = (),
 ) -> Chosen:
     given = claim(loaded=loaded()) if newest is None else newest
-    found = chosen(checkpoints, given, default=default, metric=metric, highest=highest)
+    found = chosen(
+        checkpoints, given, default=default, metric=metric, highest=highest, request=request, attempts=attempts
+    )
     status: JsonObject = {"resume": {"reason": found.resume.reason, "message": found.resume.message}}
     parts = {"latest": found.latest, "best": found.best, "lastSaveTime": found.last_save}
     status |= {name: part for name, part in parts.items() if part is not None}
@@ -126,6 +131,76 @@ def test_the_next_attempt_would_load(
     newest = claim(loaded=decided) if decided else claim()
     found = choose(*own, newest=newest, default=default).resume
     assert (found.checkpoint, found.reason) == expected
+
+
+# --- resume requests --------------------------------------------------------------------------------------------------
+
+SAVED = [checkpoint(0, 1, step=10), checkpoint(0, 2, step=20), checkpoint(2, 3, step=15)]
+BACK = loaded(reason="Requested", checkpoint=name(0, 1), step=10, request=name(0, 1), requestBy="Run", since=1)
+AGAIN = {**BACK, "reason": "SameAsRequested"}
+SINCE = {**BACK, "reason": "SinceRequest", "checkpoint": name(2, 3), "step": 15}
+GONE = {field: value for field, value in BACK.items() if not field.startswith("request")}
+ASKED: list[tuple[str, Sequence[CheckpointView], JsonObject, str, tuple[str, int | None, str]]] = [
+    ("asked for, and not followed yet", SAVED[:2], loaded(), name(0, 1), (name(0, 1), 10, "Requested")),
+    (
+        "before anybody has claimed",
+        [],
+        {},
+        "llm-old-4da09133-0-1-4e8c1",
+        ("llm-old-4da09133-0-1-4e8c1", None, "Requested"),
+    ),
+    ("a run: which one is found when it starts", SAVED[:2], loaded(), "llm/llm-old", ("", None, "Requested")),
+    ("latest: of all attempts", SAVED[:2], BACK, "latest", (name(0, 2), 20, "Requested")),
+    ("followed, and nothing saved since", SAVED[:2], BACK, name(0, 1), (name(0, 1), 10, "SameAsRequested")),
+    ("for the second time", SAVED[:2], AGAIN, name(0, 1), (name(0, 1), 10, "SameAsRequested")),
+    ("followed, and saved since", SAVED, BACK, name(0, 1), (name(2, 3), 15, "SinceRequest")),
+    ("and gone on with that", SAVED, SINCE, name(0, 1), (name(2, 3), 15, "SinceRequest")),
+    ("what was saved since is deleted", SAVED[:2], SINCE, name(0, 1), ("", None, "NothingFound")),
+    ("taken away", SAVED[:2], BACK, "", (name(0, 1), 10, "SameAsRequested")),
+    (
+        "taken away an attempt ago",
+        SAVED[:2],
+        {**GONE, "reason": "SameAsRequested"},
+        "",
+        (name(0, 1), 10, "SameAsRequested"),
+    ),
+    ("taken away, and saved since", SAVED, {**GONE, "reason": "SinceRequest"}, "", (name(2, 3), 15, "SinceRequest")),
+    ("changed", SAVED, BACK, name(0, 2), (name(0, 2), 20, "Requested")),
+    (
+        "the pod asks for the same again, whatever the run says",
+        SAVED[:2],
+        {**BACK, "requestBy": "Annotation"},
+        name(0, 2),
+        (name(0, 1), 10, "SameAsRequested"),
+    ),
+    ("it found nothing", [], loaded(request="llm/llm-old", requestBy="Environment"), "", ("", None, "NothingFound")),
+]
+
+
+@pytest.mark.parametrize(("saved", "told", "asked", "expected"), [c[1:] for c in ASKED], ids=[c[0] for c in ASKED])
+def test_a_resume_request_goes_before_the_policy(
+    saved: Sequence[CheckpointView], told: JsonObject, asked: str, expected: tuple[str, int | None, str]
+) -> None:
+    request = parse_request(asked, "Run", TASK) if asked else None
+    found = choose(*saved, newest=claim(loaded=told) if told else claim(), default="eager", request=request)
+    assert (found.resume.checkpoint, found.resume.step, found.resume.reason) == expected
+    assert objections("checkpointruns", "status", {"claim": claim(loaded=told) if told else claim()}) == []
+
+
+@pytest.mark.parametrize(
+    "told", [SINCE, {**GONE, "reason": "ProgramChooses", "checkpoint": ""}], ids=["deleted", "none"]
+)
+def test_what_a_rollback_came_to_is_known_from_its_attempt(told: JsonObject) -> None:
+    attempts = [entry(1, loaded=name(0, 1), fromStep=10), entry(2, loaded=name(2, 3), fromStep=15)]
+    found = choose(*SAVED[:2], newest=claim(loaded=told), attempts=attempts)
+    assert (found.resume.checkpoint, found.resume.step, found.resume.reason) == (name(0, 1), 10, "SameAsRequested")
+
+
+def test_latest_counts_from_the_last_rollback() -> None:
+    newest = claim(loaded=BACK)
+    assert choose(*SAVED[:2], newest=newest).latest == {"checkpoint": name(0, 1), "step": 10}
+    assert choose(*SAVED, newest=newest).latest == {"checkpoint": name(2, 3), "step": 15}
+    assert choose(*SAVED[:2]).latest == {"checkpoint": name(0, 2), "step": 20}
 
 
 # --- best -------------------------------------------------------------------------------------------------------------
