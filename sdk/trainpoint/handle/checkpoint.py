@@ -178,7 +178,11 @@ class Checkpoint(Saving):
     def _give_up(self, error: BaseException) -> None:
         signals.unregister(self)
         if self._writer is not None:
-            self._end(self._writer, error)
+            if isinstance(error, SystemExit) and error.code == EXIT_PREEMPTED:
+                self._writer.end("Preempted", "SIGTERM", EXIT_PREEMPTED)
+            else:
+                code = error.exit_code if isinstance(error, TrainpointError) else 1
+                self._writer.end("Failed", f"{type(error).__name__}: {error}", code)
         self._staging.close()
         self._closed = "failed to open"
 
@@ -286,7 +290,7 @@ class Checkpoint(Saving):
         if isinstance(error, TrainpointError):
             code = error.exit_code
         number = code if isinstance(code, int) else 0 if code is None else 1
-        if writer.rhythm.preempted and number in (0, EXIT_PREEMPTED):
+        if writer.rhythm.preempted and not number:
             writer.end("Preempted", "SIGTERM", EXIT_PREEMPTED)
         elif number:
             writer.end("Failed", f"{type(error).__name__}: {error}", number)
