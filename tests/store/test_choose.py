@@ -82,8 +82,10 @@ def loaded_counter(workflow: Workflow) -> int:
     """CounterPolicyFlow: the latest successful run's latest checkpoint."""
     with Checkpoint(workflow="policy", load_policy=None) as ckpt:
         run = workflow.latest_successful_run
-        ckpt.load(run["main"].task["latest_checkpoint"].data)
+        loaded = ckpt.load(run["main"].task["latest_checkpoint"].data)
         assert ckpt.is_loaded
+        ckpt.save()
+        assert ckpt.list()[0].parents == (loaded.name,)
         return int((ckpt.path / "counter").read_text())
 
 

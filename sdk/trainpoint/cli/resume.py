@@ -11,6 +11,7 @@ from trainpoint.errors import IdentityError, ObjectNotFoundError
 from trainpoint.format.layout import TaskPath, check_name, run_key
 from trainpoint.format.records import RunRecord
 from trainpoint.handle.requested import no_such_run
+from trainpoint.handle.visible import newest_first
 
 
 class NoOriginError(Exception):
@@ -74,7 +75,7 @@ def origin(catalog: BucketCatalog, wanted: str, *, workflow: str, owner: str, ta
 
 def _latest(catalog: BucketCatalog, workflow: str, owner: str, task: str) -> Origin:
     others = set()
-    for one in catalog.runs(LOCAL_NAMESPACE, workflow):
+    for one in newest_first(catalog.store, catalog.runs(LOCAL_NAMESPACE, workflow)):
         who = _owner(catalog, workflow, one.run)
         if who != owner:
             others.add(who or "unknown")

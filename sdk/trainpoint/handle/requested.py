@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, islice
 
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import (
@@ -14,35 +15,29 @@ from trainpoint.errors import (
     CorruptRecordError,
     ObjectNotFoundError,
     ResumeRequestError,
+    RunNotFoundError,
     UnsafePathError,
 )
 from trainpoint.format.layout import TaskPath, run_key
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.records import RunRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.load import best
+from trainpoint.handle.visible import runs_of
 from trainpoint.identity import Identity
 from trainpoint.policies.request import Request
 from trainpoint.policies.settings import MetricSettings
 
 RUNS_LOOKED_AT = 20
-"""How many earlier runs are looked through, newest first, for one with an eligible checkpoint."""
+"""How many earlier runs of the same owner are looked through, newest first, for one with an eligible checkpoint."""
 
 
 def earlier_runs(catalog: BucketCatalog, identity: Identity) -> Iterator[TaskPath]:
     """This task and index in the newest other runs of the same owner. Lazy; the record of each run is read."""
     own = identity.task
-    for run in catalog.runs(own.namespace, own.workflow)[:RUNS_LOOKED_AT]:
-        if run.run != own.run and _owner(catalog, own, run.run) == identity.owner:
-            yield TaskPath(own.workflow, run.run, own.task, own.index, own.namespace)
-
-
-def _owner(catalog: BucketCatalog, own: TaskPath, run: str) -> str | None:
-    key = run_key(own.namespace, own.workflow, run)
-    try:
-        return RunRecord.from_bytes(catalog.store.get(key), key=key).owner
-    except ObjectNotFoundError:
-        return None
+    mine = runs_of(catalog, own.namespace, own.workflow, identity.owner)  # however many runs of others came between
+    with suppress(RunNotFoundError):
+        for run in islice((run.run for run in mine if run.run != own.run), RUNS_LOOKED_AT):
+            yield TaskPath(own.workflow, run, own.task, own.index, own.namespace)
 
 
 @dataclass(frozen=True, slots=True)
