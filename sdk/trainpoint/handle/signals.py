@@ -23,12 +23,36 @@ class Preemptible(Protocol):
     def on_forked(self) -> None: ...
 
 
+class _Handles:
+    """A set of handles that does not keep them alive.
+
+    Each step is one operation of a dict: a signal handler may walk through it in the middle of anything that another
+    thread, or its own, does with it. ``weakref.WeakSet`` fails there, with "changed size during iteration", and a lock
+    could be held by the very code that the handler interrupts.
+    """
+
+    def __init__(self) -> None:
+        self._refs: dict[int, weakref.ref[Preemptible]] = {}
+
+    def add(self, handle: Preemptible) -> None:
+        self._refs[id(handle)] = weakref.ref(handle)
+
+    def discard(self, handle: Preemptible) -> None:
+        self._refs.pop(id(handle), None)
+
+    def alive(self) -> list[Preemptible]:
+        return [handle for ref in list(self._refs.values()) if (handle := ref()) is not None]
+
+    def __bool__(self) -> bool:
+        return bool(self.alive())
+
+
 class _Registry:
     """Open handles of this process, and the handler that was there before."""
 
     def __init__(self) -> None:
-        self.handles: weakref.WeakSet[Preemptible] = weakref.WeakSet()
-        self.listening: weakref.WeakSet[Preemptible] = weakref.WeakSet()
+        self.handles = _Handles()
+        self.listening = _Handles()
         self.previous: object = None
         self.installed = False
 
@@ -79,7 +103,7 @@ def _uninstall() -> None:
 
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
-    for handle in list(_registry.listening):
+    for handle in _registry.listening.alive():
         handle.on_preempted()
     previous = _registry.previous
     if callable(previous):
@@ -90,10 +114,10 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _after_fork_in_child() -> None:
-    for handle in list(_registry.handles):
+    for handle in _registry.handles.alive():
         handle.on_forked()
-    _registry.handles = weakref.WeakSet()
-    _registry.listening = weakref.WeakSet()
+    _registry.handles = _Handles()
+    _registry.listening = _Handles()
     if _registry.installed:
         _uninstall()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -128,3 +129,34 @@ def test_of_many_threads_that_open_one_task_at_once_exactly_one_gets_it(url: str
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(open_it, range(8))) == [False] * 7 + [True]
+
+
+def test_sigterm_reaches_the_handles_of_all_threads_while_others_open_and_close(url: str) -> None:
+    preempted, open_all = threading.Barrier(4), threading.Barrier(4)
+
+    def train(index: int) -> bool:
+        ckpt = Checkpoint(workflow="w", run="r", index=index, store=url)
+        open_all.wait(60)
+        preempted.wait(60)
+        told = ckpt.preempted and ckpt.should_save(1)
+        with pytest.raises(SystemExit) as ended, ckpt:
+            pass
+        return told and ended.value.code == 143
+
+    def busy(stop: threading.Event) -> None:
+        while not stop.is_set():
+            Checkpoint(store=url).close()
+
+    over = threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        ckpt = Checkpoint(workflow="w", run="r", store=url)  # the main thread's, which installs the handler
+        noise = pool.submit(busy, over)
+        others = [pool.submit(train, index) for index in range(3)]
+        open_all.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert ckpt.preempted
+        preempted.wait(60)
+        assert [other.result() for other in others] == [True] * 3
+        over.set()
+        noise.result()
+        ckpt.close()
