@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -18,7 +23,10 @@ from trainpoint import (
     Workflow,
 )
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.kube import Kube
 from trainpoint.clock import SystemChance, SystemClock
+from trainpoint.cluster import find_cluster
+from trainpoint.context import Context, open_context
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.testing import MemoryStore
@@ -132,3 +140,47 @@ def test_the_pod_contracts_variable_is_not_a_wish_to_read(monkeypatch: pytest.Mo
     monkeypatch.setenv("TRAINPOINT_POD_NAME", "p-0")
     with Checkpoint(store=saved("read-pod", "_")) as reader:
         assert [info.step for info in reader.list(task="llm/llm-1/main")] == [7]
+
+
+class Namespaces:
+    """An API server with a ConfigMap in each namespace, as the pod's own account may read it."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def pod(self, name: str) -> dict[str, object]:
+        owner = {"controller": True, "kind": "StatefulSet", "name": "hub", "uid": "u"}
+        return {"metadata": {"namespace": "hub", "name": name, "uid": "u", "ownerReferences": [owner]}}
+
+    def config_map(self, name: str) -> dict[str, str] | None:
+        self.asked.append(self.namespace)
+        return {"default": policy(f"memory://in-{self.namespace}")} if self.namespace != "hub" else None
+
+
+@pytest.fixture
+def in_pod(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Context]:
+    """Opens a context as a notebook server's pod in namespace hub does, which trainpoint does not know."""
+    claims = {"kubernetes.io": {"namespace": "hub", "pod": {"name": "jupyter-ada", "uid": "u"}}}
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
+    (tmp_path / "token").write_text(f"e30.{payload}.sig")
+    monkeypatch.setattr(Kube, "in_pod", Namespaces)
+    monkeypatch.setattr(Namespaces, "asked", [])
+    monkeypatch.setattr(
+        "trainpoint.cluster.find_cluster", partial(find_cluster, account=tmp_path, mount=tmp_path / "no")
+    )
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
+    return open_context
+
+
+def test_a_notebook_in_the_cluster_reads_another_namespace_with_its_own_account(
+    in_pod: Callable[..., Context],
+) -> None:
+    context = in_pod(namespace="team-a")
+    assert (context.identity, context.namespace, context.store_url) == (None, "team-a", "memory://in-team-a")
+    assert Namespaces.asked == ["team-a"]
+    with pytest.raises(NotConfiguredError, match="namespace hub has no ConfigMap"):
+        in_pod()
+    with pytest.raises(NotConfiguredError, match="namespace hub has no ConfigMap"):
+        in_pod(namespace="team-a", workflow="w")  # it would train, and that it does at home
