@@ -18,9 +18,9 @@ SOURCES: Final[dict[SaidBy, str]] = {
     "Argument": "the argument resume_from",
     "Environment": "TRAINPOINT_RESUME_FROM",
     "Annotation": "the annotation trainpoint.dev/resume-from",
-    "Run": "spec.resumeFrom of the CheckpointRun",
+    "Run": "spec.resumeFrom",
 }
-"""In words that a message can begin with."""
+"""In words that a message can begin with; ``=`` and the request follow."""
 EVERY_FORM: Final = "a checkpoint's name, workflow/run, workflow/run/task, latest, best or best:<metric>:<min|max>"
 
 Kind = Literal["Checkpoint", "Run", "Latest", "Best"]
