@@ -318,7 +318,7 @@ class Checkpoint(Saving):
     def _note_loaded(self, found: Manifest, own: CheckpointInfo | None) -> None:
         self._info = own or self._info
         if self._writer is not None:
-            self._writer.note_loaded(found)
+            self._writer.note_loaded(found, own=own is not None)
 
     def _need_open(self) -> None:
         if self._closed:

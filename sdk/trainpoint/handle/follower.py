@@ -136,7 +136,7 @@ class Follower:
                     self._attempt, self._claim_uid, self._sequence = mark.attempt, mark.uid, first.first_sequence
                     self.why = mine.record
                     if mine.manifest is not None:
-                        self.note_loaded(mine.manifest)
+                        self.note_loaded(mine.manifest, own=True)
                     self.rhythm.begun()
                     narrate.logger.debug("%s: attempt %d  %s", self._who, mark.attempt, mine.record.message)
                     return mine.manifest
@@ -204,7 +204,7 @@ class Follower:
         except StoreError as second:
             narrate.logger.warning("%s: rank 0 could not be told: %s", self._who, second)
 
-    def note_loaded(self, found: Manifest) -> None:
+    def note_loaded(self, found: Manifest, *, own: bool) -> None:
         self.rhythm.loaded(found.snapshot.step)
 
     # --- saves, which are rank 0's ------------------------------------------------------------------------------------

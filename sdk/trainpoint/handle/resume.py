@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainpoint.api import reasons
@@ -52,6 +52,20 @@ class Resumed:
     manifest: Manifest | None
     record: LoadedRecord
     seconds: float = 0.0
+
+    def chosen(self, found: Manifest) -> Resumed:
+        """The same where the program was to choose, and has chosen ``found``."""
+        snapshot = found.snapshot
+        record = replace(
+            self.record,
+            message="as the program chose",
+            checkpoint=CheckpointRef(snapshot.task, snapshot.id).name,
+            task=snapshot.task,
+            snapshot=snapshot.id,
+            digest=digest_of(found.to_bytes()),
+            step=snapshot.step,
+        )
+        return Resumed(found, record, self.seconds)
 
 
 @dataclass(slots=True)

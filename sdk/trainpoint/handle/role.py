@@ -36,8 +36,8 @@ class Role(Protocol):
         """Load the starting point into ``target``, on all ranks the same."""
         ...
 
-    def note_loaded(self, found: Manifest) -> None:
-        """The program has loaded another one."""
+    def note_loaded(self, found: Manifest, *, own: bool) -> None:
+        """The program has loaded another one; ``own``: into the handle's own directory."""
         ...
 
     def raise_deferred(self) -> None:

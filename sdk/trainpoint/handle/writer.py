@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from trainpoint.api import reasons
 from trainpoint.api.names import ENV_PROGRESS_FILE, ENV_TAKEOVER
 from trainpoint.catalog.record import CLOSE_PREEMPTED_SECONDS, CLOSE_SECONDS, Recorder
 from trainpoint.claim.liveness import this_process
@@ -161,7 +162,7 @@ class Writer:
         self._tell(resumed)
         self._resumed = resumed
         if resumed.manifest is not None:
-            self.note_loaded(resumed.manifest)
+            self._go_on_from(resumed.manifest)
         if self.claim.attempt > 0:
             threading.Thread(target=self._sweep, name="trainpoint-sweep", daemon=True).start()
         self.rhythm.begun()
@@ -204,11 +205,25 @@ class Writer:
             if swept:
                 narrate.logger.info("removed the data of %d saves that earlier attempts did not finish", swept)
 
-    def note_loaded(self, found: Manifest) -> None:
+    def _go_on_from(self, found: Manifest) -> None:
         """Later checkpoints have this one as a parent; steps are counted on from it."""
         s = found.snapshot
         self._parents = [*self._parents, CheckpointRef(s.task, s.id).name][-PARENTS_LIMIT:]
         self.rhythm.loaded(s.step)
+
+    def note_loaded(self, found: Manifest, *, own: bool) -> None:
+        """The program has loaded this one. Where the choice is the program's, it is what this attempt started from."""
+        self._go_on_from(found)
+        resumed, nothing_saved = self._resumed, self._sequence == self.claim.record.first_sequence
+        # All other ranks have read the record by now, and those of a later start must not take it for an offer.
+        if not own or resumed is None or not nothing_saved or self._ranks > 1:
+            return
+        if resumed.record.reason == reasons.PROGRAM_CHOOSES and not resumed.record.request:
+            self._resumed = resumed.chosen(found)
+            try:
+                self.claim.record_loaded(self._resumed.record)
+            except TrainpointError as error:
+                narrate.logger.warning("what the program has loaded could not be written down: %s", error)
 
     # --- saving -------------------------------------------------------------------------------------------------------
 
