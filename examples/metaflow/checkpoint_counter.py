@@ -2,7 +2,7 @@
 
     trainpoint run --workflow CheckpointCounterFlow --retries 3 -- python checkpoint_counter.py
 
-``--retries 3`` is Metaflow's ``@retry``. Where more than a name differs, Metaflow's line stands behind ours or above it.
+``--retries 3`` is Metaflow's ``@retry``. Where more than a name differs, Metaflow's line stands behind or above ours.
 """
 
 from __future__ import annotations
