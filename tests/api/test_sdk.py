@@ -94,7 +94,7 @@ def recorded(team: Team) -> list[str]:
     )  # fmt: skip
     status = f"{base}/checkpointruns/{run_object_name(task)}/status"
     team.pod.api.patch(status, {"status": {"claim": {**claim, "loaded": loaded_json(loaded)}}}).expect(200)
-    names = []
+    names: list[str] = []
     for sequence in (1, 2, 3):
         snapshot = Snapshot(
             task, SnapshotId(0, sequence, f"{sequence:016x}"), step=sequence * 10, metrics={"loss": f"0.{sequence}"},

@@ -28,7 +28,7 @@ class CheckpointInfo:
     series: str
     """the ``name`` it was saved under; empty for none"""
     metrics: Mapping[str, float]
-    """saved with it, or recorded later"""
+    """saved with it, and, as ``list``, ``latest`` and ``best`` find them, recorded later"""
     metadata: JsonObject
     owner: str
     parents: tuple[str, ...]
