@@ -118,7 +118,10 @@ class Resume:
                 return Resumed(found, self._record(self._reason(scope), found, self._message(found, scope)), seconds)
         message = search.message + self._remark
         if self.skipped:
-            message += f"; {len(self.skipped)} passed over: {self.skipped[0].checkpoint} {self.skipped[0].message}"
+            first = self.skipped[0]
+            message = (
+                f"nothing to load{self._remark}; {len(self.skipped)} passed over: {first.checkpoint} {first.message}"
+            )
         return Resumed(None, self._record(search.nothing, None, message))
 
     def _look(self, scope: Scope) -> Manifest | None:
