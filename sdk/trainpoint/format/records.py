@@ -147,6 +147,15 @@ class Skipped:
     """one of :mod:`trainpoint.api.reasons`"""
     message: str
 
+    @classmethod
+    def from_json(cls, value: JsonObject) -> Skipped:
+        return cls(
+            checkpoint=str(value["checkpoint"]),
+            step=None if value["step"] is None else int(value["step"]),
+            reason=str(value["reason"]),
+            message=str(value["message"]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedRecord:
@@ -219,7 +228,7 @@ class LoadedRecord:
             snapshot=SnapshotId.parse(value["snapshot"]) if value["snapshot"] else None,
             digest=str(value["manifestDigest"]),
             step=None if value["step"] is None else int(value["step"]),
-            skipped=tuple(Skipped(**s) for s in value["skipped"]),
+            skipped=tuple(Skipped.from_json(s) for s in value["skipped"]),
             ranks=int(value.get("ranks", 1)),
             round=int(value.get("round", 1)),
             request=str(value.get("request", "")),
