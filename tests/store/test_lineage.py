@@ -71,9 +71,12 @@ def test_what_the_program_loads_itself_is_a_parent_too(url: str) -> None:
         chain = ckpt.lineage(merged)
     assert [(entry.name, entry.why) for entry in chain[1:]] == [
         (base.name, "named by the program"),
-        (other.name, "named by the program"),
+        (other.name, "none: as the program chose"),
     ]
     assert [entry.depth for entry in chain] == [0, 1, 1]
+    with Checkpoint(workflow="w", run="d", store=url, load_policy=None) as ckpt:
+        ckpt.load(merged)  # and saves nothing
+        assert [entry.name for entry in ckpt.lineage("w/d/main")] == [merged.name, base.name, other.name]
 
 
 def test_a_run_that_saved_nothing_has_a_lineage(url: str) -> None:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.support.place import Place
+from tools.s3server import DEFAULT_BUCKET, READER, WRITER, Credentials, S3Server
 from trainpoint import (
     Checkpoint,
     CheckpointDeletedError,
@@ -16,6 +17,7 @@ from trainpoint import (
     InvalidArgumentError,
     MetricRecordedError,
     PinnedError,
+    StorePermissionError,
 )
 from trainpoint.format.layout import TaskPath, snapshot_data
 
@@ -166,6 +168,36 @@ def test_one_that_is_still_being_saved_is_not_deleted_by_halves(url: str) -> Non
         never = CheckpointRef(ref.task, type(ref.id)(0, 99, "ab" * 8))
         with pytest.raises(CheckpointNotFoundError, match="still being saved"):
             ckpt.delete(never)
+
+
+def test_keys_that_only_read_say_nothing_of_a_checkpoint_and_change_nothing(
+    s3_server: S3Server, s3_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def keys(credentials: Credentials) -> None:
+        for name, value in s3_server.env(credentials).items():
+            monkeypatch.setenv(name, value)
+
+    keys(WRITER)
+    url = f"s3://{DEFAULT_BUCKET}/{s3_prefix}"
+    first, second = save(url, 1, 2)
+    with Checkpoint(store=url) as writer:
+        writer.pin(second, reason="good")
+    keys(READER)
+    with Checkpoint(store=url) as reader:
+        with pytest.raises(StorePermissionError):
+            reader.record_metrics(first, {"accuracy": 1.0})
+        with pytest.raises(StorePermissionError):
+            reader.pin(first, reason="mine")
+        with pytest.raises(StorePermissionError, match="stays pinned"):
+            reader.unpin(second)
+        with pytest.raises(StorePermissionError, match="is not deleted"):
+            reader.delete(first)
+        listed = reader.list(task="w/r/main")
+        assert [(info.step, info.pinned, dict(info.metrics)) for info in listed] == [
+            (2, "good", {"loss": 0.5}),
+            (1, "", {"loss": 1.0}),
+        ]
+        assert reader.load(first).step == 1
 
 
 # --- series and names (scenario 17) -----------------------------------------------------------------------------------
