@@ -183,12 +183,24 @@ def mirror_pin(catalog: BucketCatalog, ref: CheckpointRef, pin: Mapping[str, str
         catalog.store.put(key, PinRecord(reason, by, rfc3339(catalog.clock.now()), of_object=True).to_bytes())
 
 
-def unpin(catalog: BucketCatalog, ref: CheckpointRef) -> None:
+def unpin(catalog: BucketCatalog, ref: CheckpointRef, *, copies: bool = False) -> None:
     """Take a pin away; one that is not there is fine.
 
+    Args:
+        copies: also where it is the copy of an object's; for who has asked the API server, or knows that it is gone.
+
     Raises:
+        PinnedError: it is the copy of an object's pin, and that counts.
         StorePermissionError: these credentials may not delete.
     """
+    there = read_pin(catalog.store, ref.task, ref.id)
+    if there is None:
+        return
+    if there.of_object and not copies:
+        raise PinnedError(
+            f"checkpoint {ref} is pinned by its object on a cluster ({there})",
+            remedy=f"unpin that: kubectl trainpoint unpin {ref}; where the cluster is gone: trainpoint unpin --force",
+        )
     try:
         catalog.store.delete(manifest_key(ref.task, ref.id, "pin"))
     except StorePermissionError as error:

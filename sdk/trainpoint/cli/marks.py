@@ -28,13 +28,14 @@ def pin(name: str, reason: str, store: str | None, namespace: str) -> None:
 
 @click.command()
 @click.argument("name")
+@click.option("--force", is_flag=True, help="Also where its object on a cluster is pinned: the cluster is gone.")
 @store_option
-def unpin(name: str, store: str | None, namespace: str) -> None:
+def unpin(name: str, force: bool, store: str | None, namespace: str) -> None:
     """Take the pin of a checkpoint away."""
     catalog = open_catalog(store)
     ref = catalog.find(name, namespace=namespace)
     there = marks.read_pin(catalog.store, ref.task, ref.id)
-    marks.unpin(catalog, ref)
+    marks.unpin(catalog, ref, copies=force)
     click.echo(f"unpinned {ref} (was: {there})" if there else f"{ref} was not pinned")
 
 

@@ -58,22 +58,23 @@ class Marking(Reading):
         >>> ckpt.pin("best:accuracy:max", reason="table 2 of the paper")     # doctest: +SKIP
         """
         found, text = self._meant(ref), marks.check_reason(reason)
-        if self._on_cluster(found, text):
-            return
-        marks.pin(self._context.catalog, found, reason=text, by=self._by)
+        if not self._pin_object(found, text):
+            marks.pin(self._context.catalog, found, reason=text, by=self._by)
 
     def unpin(self, ref: Reference) -> None:
         """Take a pin away; a checkpoint that is not pinned stays as it is.
 
         Raises:
             StorePermissionError: these credentials may not delete from the store.
-            PinnedError: on a cluster, without the verb ``unpin`` (role ``trainpoint-admin``).
+            PinnedError: on a cluster, without the verb ``unpin`` (role ``trainpoint-admin``); or its object there is
+                pinned, and this process knows no cluster.
             CheckpointNotFoundError.
         """
         found = self._meant(ref)
-        if self._on_cluster(found, None):
-            return
-        marks.unpin(self._context.catalog, found)
+        asked = self._unpin_object(found)
+        there = marks.read_pin(self._context.catalog.store, found.task, found.id)
+        if there is not None and not (asked and there.of_object):  # the operator takes a copy away
+            marks.unpin(self._context.catalog, found)
 
     def delete(self, ref: Reference) -> None:
         """Delete a checkpoint for good. Deleting it twice is fine.
@@ -92,20 +93,26 @@ class Marking(Reading):
             return
         marks.delete(self._context.catalog, found, by=self._by)
 
-    def _on_cluster(self, ref: CheckpointRef, reason: str | None) -> bool:
-        """Pin for a reason, or unpin, by the object, which is what counts on a cluster; False where there is none.
+    def _pin_object(self, ref: CheckpointRef, reason: str) -> bool:
+        """Pin by the object, which is what counts on a cluster; False where there is none.
 
         The mark in the bucket follows, for whoever looks only there; the operator sees to it, too.
         """
-        kube, by = self._kube(ref), self._by
-        if kube is None:
+        kube = self._kube(ref)
+        if kube is None or not intent.pin(kube, ref.name, reason=reason, by=self._by):
             return False
-        asked = intent.unpin(kube, ref.name) if reason is None else intent.pin(kube, ref.name, reason=reason, by=by)
-        if asked:
-            with suppress(StoreError):
-                wanted = None if reason is None else {"reason": reason, "by": by}
-                marks.mirror_pin(self._context.catalog, ref, wanted)
-        return asked
+        with suppress(StoreError):
+            marks.mirror_pin(self._context.catalog, ref, {"reason": reason, "by": self._by})
+        return True
+
+    def _unpin_object(self, ref: CheckpointRef) -> bool:
+        """The same the other way round. A pin that lies in the bucket alone is not this."""
+        kube = self._kube(ref)
+        if kube is None or not intent.unpin(kube, ref.name):
+            return False
+        with suppress(StoreError):
+            marks.mirror_pin(self._context.catalog, ref, None)
+        return True
 
     def _kube(self, ref: CheckpointRef) -> Kube | None:
         """Where the objects of a checkpoint's namespace are; None where no API server has to do with it."""

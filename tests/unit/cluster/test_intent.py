@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import secrets
 from dataclasses import replace
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from trainpoint import (
     ClusterPermissionError,
     PinnedError,
 )
-from trainpoint.catalog import intent
+from trainpoint.catalog import intent, marks
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.kube import Kube
 from trainpoint.catalog.marks import read_pin
@@ -105,7 +106,7 @@ def test_who_may_not_is_told_what_it_takes() -> None:
 
 @pytest.fixture
 def url() -> str:
-    return f"memory://{FakeChance(7).uid()}"
+    return f"memory://{secrets.token_hex(6)}"
 
 
 def reader(url: str, objects: Objects) -> Checkpoint:
@@ -150,3 +151,22 @@ def test_a_pin_is_asked_of_the_object_and_copied_into_the_bucket(url: str) -> No
         ckpt.unpin(REF)
         assert objects.pin is None
         assert read_pin(ckpt._context.catalog.store, TASK, REF.id) is None
+
+
+def test_a_pin_in_the_bucket_alone_goes_with_unpin_as_well(url: str) -> None:
+    with reader(url, Objects()) as ckpt:
+        catalog = ckpt._context.catalog
+        marks.pin(catalog, REF, reason="mine", by="bob")
+        ckpt.unpin(REF)
+        assert read_pin(catalog.store, TASK, REF.id) is None
+
+
+def test_who_knows_no_cluster_does_not_take_away_the_pin_of_an_object(url: str) -> None:
+    with reader(url, Objects()) as ckpt:
+        ckpt.pin(REF, reason="table 2")
+        catalog = ckpt._context.catalog
+        with pytest.raises(PinnedError, match=r"pinned by its object on a cluster \(table 2") as caught:
+            marks.unpin(catalog, REF)
+        assert f"kubectl trainpoint unpin {REF}" in caught.value.remedy
+        marks.unpin(catalog, REF, copies=True)
+        assert read_pin(catalog.store, TASK, REF.id) is None
