@@ -329,10 +329,15 @@ class Checkpoint(Saving):
         if self._writer is None:
             raise NotInJobError(
                 f"{verb}() needs to know which workflow this is, and nothing says so: this process only reads",
-                remedy='pass Checkpoint(workflow="name"), or start with: trainpoint run -- python '
-                + (Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "script.py"),
+                remedy='pass Checkpoint(workflow="name"), or start with: trainpoint run -- python ' + _script(),
             )
         return self._writer
+
+
+def _script() -> str:
+    """The program's file; a notebook's is that of its kernel, which nobody starts by hand."""
+    name = Path(sys.argv[0]).name if sys.argv else ""
+    return name if name.endswith(".py") and not name.startswith("ipykernel") else "script.py"
 
 
 __all__ = ["Checkpoint"]
