@@ -11,8 +11,8 @@ from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.context import Context
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import FileEntry, Manifest
-from trainpoint.handle import lineage
 from trainpoint.handle.latest import latest_of
+from trainpoint.handle.lineage import DEPTH, LineageEntry, lineage_of, lineage_of_task
 from trainpoint.handle.listing import CheckpointList, checkpoints
 from trainpoint.handle.load import Reference, best, load_named, read_manifest, resolve
 from trainpoint.handle.runs import RunTask
@@ -167,7 +167,7 @@ class Reading(ABC):
         found = read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace))
         return open_file(catalog.store, found, file)
 
-    def lineage(self, ref: Reference, *, depth: int = lineage.DEPTH) -> Sequence[lineage.LineageEntry]:
+    def lineage(self, ref: Reference, *, depth: int = DEPTH) -> Sequence[LineageEntry]:
         """Where a checkpoint comes from: itself, what its task had loaded, what led to that; nearest first.
 
         What was deleted meanwhile, or is damaged, is a gap with a name, and never an error. Each costs about three
@@ -176,7 +176,7 @@ class Reading(ABC):
         Args:
             ref: a checkpoint; or ``"workflow/run/task"``: what the attempts of that task started from, the newest
                 first, whether they saved anything or not.
-            depth: loads that are followed back.
+            depth: loads that are followed back; 50 by default.
         Raises:
             CheckpointNotFoundError: there is no such checkpoint or task.
         """
@@ -184,5 +184,5 @@ class Reading(ABC):
         catalog, namespace = self._context.catalog, self._context.namespace
         if isinstance(ref, str) and "/" in ref and not ref.lstrip().startswith(("{", "best:", "latest:")):
             tasks = tasks_meant(catalog, self._own_task, namespace=namespace, task=ref)
-            return [entry for task in tasks for entry in lineage.lineage_of_task(catalog, task, depth=depth)]
-        return lineage.lineage_of(catalog, resolve(catalog, ref, self._own_task, namespace=namespace), depth=depth)
+            return [entry for task in tasks for entry in lineage_of_task(catalog, task, depth=depth)]
+        return lineage_of(catalog, resolve(catalog, ref, self._own_task, namespace=namespace), depth=depth)

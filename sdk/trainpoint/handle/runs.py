@@ -33,7 +33,7 @@ class RunTask:
     ``task["name"]`` is a value it has published; ``"name" in task`` says whether there is one.
     """
 
-    catalog: BucketCatalog = field(compare=False)
+    _catalog: BucketCatalog = field(compare=False)
     path: TaskPath
 
     @property
@@ -53,16 +53,16 @@ class RunTask:
     @property
     def attempts(self) -> int:
         """How often it has been started so far."""
-        return len(read_board(self.catalog.store.list(self.path.attempts)).winners)
+        return len(read_board(self._catalog.store.list(self.path.attempts)).winners)
 
     @property
     def latest(self) -> CheckpointInfo | None:
         """Its newest checkpoint that may be chosen; what it loaded, where it has only loaded; None without either."""
-        return latest_of(self.catalog, self.path)
+        return latest_of(self._catalog, self.path)
 
     def best(self, metric: str, mode: Mode) -> CheckpointInfo | None:
         """Its checkpoint with the lowest or highest ``metric``; NaN is never best, ties go to the newer."""
-        return best(self.catalog, self.path, metric, mode)
+        return best(self._catalog, self.path, metric, mode)
 
     def checkpoints(
         self, *, name: str | None = None, attempt: int | str | None = None, all: bool = False
@@ -70,7 +70,7 @@ class RunTask:
         """Its checkpoints, newest first; arguments as for :meth:`trainpoint.Checkpoint.list`."""
         return CheckpointList(
             checkpoints(
-                self.catalog,
+                self._catalog,
                 [self.path],
                 everything=all,
                 attempt=attempt_number(attempt),
@@ -81,7 +81,7 @@ class RunTask:
     @property
     def artifacts(self) -> tuple[str, ...]:
         """Names of the values it has published."""
-        return tuple(published(self.catalog, self.path))
+        return tuple(published(self._catalog, self.path))
 
     def __getitem__(self, name: str) -> Artifact:
         """A published value. ``latest_checkpoint`` is there too where nothing of that name was published: see latest.
@@ -89,7 +89,7 @@ class RunTask:
         Raises:
             RunNotFoundError: it has published nothing of that name; a KeyError too.
         """
-        found = read_artifact(self.catalog, self.path, name) or self._latest_artifact(name)
+        found = read_artifact(self._catalog, self.path, name) or self._latest_artifact(name)
         if found is None:
             there = ", ".join(self.artifacts) or "none"
             raise RunNotFoundError(
@@ -105,7 +105,7 @@ class RunTask:
         return Artifact(self.path, name, latest.ref.to_json(), latest.attempt, f"{latest.time:%Y-%m-%dT%H:%M:%S.%fZ}")
 
     def __contains__(self, name: object) -> bool:
-        return name in published(self.catalog, self.path) or (name == LATEST_ARTIFACT and self.latest is not None)
+        return name in published(self._catalog, self.path) or (name == LATEST_ARTIFACT and self.latest is not None)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.artifacts)
@@ -164,21 +164,21 @@ class RunStep:
 class WorkflowRun:
     """One run of a workflow. ``run["task"]`` is a task of it; iterating gives all of them."""
 
-    catalog: BucketCatalog = field(compare=False)
-    summary: RunSummary
+    _catalog: BucketCatalog = field(compare=False)
+    _summary: RunSummary
 
     @property
     def name(self) -> str:
-        return self.summary.run
+        return self._summary.run
 
     @property
     def workflow(self) -> str:
-        return self.summary.workflow
+        return self._summary.workflow
 
     @property
     def namespace(self) -> str:
         """Of Kubernetes; ``_`` without a cluster."""
-        return self.summary.namespace
+        return self._summary.namespace
 
     @property
     def pathspec(self) -> str:
@@ -188,18 +188,18 @@ class WorkflowRun:
     @property
     def begun(self) -> datetime:
         """When it was begun, by the server's clock (UTC)."""
-        return self.summary.begun
+        return self._summary.begun
 
     @property
     def owner(self) -> str:
         """Who launched it; empty: unknown."""
-        record = run_record(self.catalog.store, self.summary)
+        record = run_record(self._catalog.store, self._summary)
         return record.owner if record is not None else ""
 
     @property
     def end(self) -> RunEndRecord | None:
         """How it ended: outcome, message and time; None while it goes on, or where nobody could write it down."""
-        return self.catalog.run_end(self.namespace, self.workflow, self.name)
+        return self._catalog.run_end(self.namespace, self.workflow, self.name)
 
     @property
     def outcome(self) -> Literal["Succeeded", "Failed", "Stopped"] | None:
@@ -249,8 +249,8 @@ class WorkflowRun:
         return f"<run {self.pathspec}, begun {self.begun:%Y-%m-%d %H:%M:%S} UTC>"
 
     def _tasks(self, name: str | None) -> tuple[RunTask, ...]:
-        paths = tasks_of(self.catalog, self.namespace, self.workflow, self.name, task=name)
-        return tuple(RunTask(self.catalog, path) for path in sorted(paths, key=_by_index))
+        paths = tasks_of(self._catalog, self.namespace, self.workflow, self.name, task=name)
+        return tuple(RunTask(self._catalog, path) for path in sorted(paths, key=_by_index))
 
 
 def _by_index(path: TaskPath) -> tuple[str, tuple[int, ...]]:

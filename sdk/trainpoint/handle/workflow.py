@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trainpoint.catalog.bucket import RunSummary
+from trainpoint.catalog.bucket import BucketCatalog, RunSummary
 from trainpoint.clock import Chance, Clock
 from trainpoint.context import open_context
 from trainpoint.errors import RunNotFoundError
@@ -89,8 +89,7 @@ class Workflow:
             RunNotFoundError: none has succeeded; the message counts those that have not. NotVisibleError.
         """
         going_on = failed = 0
-        runs = (WorkflowRun(self._catalog, run) for run in self._summaries())
-        for run, ended in _outcomes(runs):
+        for run, ended in _outcomes(self._catalog, self._summaries()):
             if ended is None:
                 going_on += 1
             elif ended == "Succeeded":
@@ -129,11 +128,12 @@ Flow = Workflow
 """The same under the name that Metaflow has for it."""
 
 
-def _outcomes(runs: Iterator[WorkflowRun]) -> Iterator[tuple[WorkflowRun, str | None]]:
+def _outcomes(catalog: BucketCatalog, runs: Iterator[RunSummary]) -> Iterator[tuple[WorkflowRun, str | None]]:
     """Runs with their outcomes, nothing being read of those that go on."""
 
-    def read(run: WorkflowRun) -> tuple[WorkflowRun, str | None]:
-        return run, run.outcome if run.summary.ended else None
+    def read(summary: RunSummary) -> tuple[WorkflowRun, str | None]:
+        run = WorkflowRun(catalog, summary)
+        return run, run.outcome if summary.ended else None
 
     return read_ahead(read, runs)
 
