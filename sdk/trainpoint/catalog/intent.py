@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.errors import ClusterPermissionError, PinnedError
 
 if TYPE_CHECKING:
@@ -45,8 +46,13 @@ def unpin(kube: Kube, name: str) -> bool:
         return kube.patch("checkpoints", name, {"spec": {"pin": None}}) is not None
 
 
-def delete(kube: Kube, name: str) -> bool:
-    """Delete the object, and so ask the operator to delete the bytes; False where there is none.
+Deleted = Literal["NoObject", "Asked", "Retained", "OnlyObject"]
+"""What comes of a deletion: there was no object; the operator deletes the bytes; they are to stay; or nobody deletes
+them, since no operator looks after that object."""
+
+
+def delete(kube: Kube, name: str) -> Deleted:
+    """Delete the object, and so ask the operator to delete the bytes.
 
     Raises:
         PinnedError: it is pinned, and this person or pod lacks the verb ``unpin``.
@@ -54,7 +60,12 @@ def delete(kube: Kube, name: str) -> bool:
     """
     role = f"delete it as a person with the role trainpoint-edit: kubectl trainpoint rm {name}"
     with _permission(f"checkpoint {name} is not deleted", f"a training pod may not, on purpose; {role}"):
-        return kube.delete("checkpoints", name)
+        found = kube.get("checkpoints", name)
+        if found is None or not kube.delete("checkpoints", name):
+            return "NoObject"
+    if found["spec"].get("deletionPolicy") == "Retain":
+        return "Retained"
+    return "Asked" if DATA_FINALIZER in (found["metadata"].get("finalizers") or ()) else "OnlyObject"
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -142,6 +142,14 @@ def _launch(identity: JsonObject) -> tuple[str, str]:
     return identity["workflow"], identity["run"]
 
 
+_BYTES: Final[Mapping[intent.Deleted, str]] = {
+    "Asked": "the operator deletes its bytes",
+    "Retained": "its bytes stay in the store, as its deletionPolicy says",
+    "OnlyObject": "no operator looked after it, so its bytes stay in the store: trainpoint rm deletes them",
+    "NoObject": "somebody else was quicker",
+}
+
+
 @click.command()
 @click.argument("names", nargs=-1, required=True)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
@@ -154,5 +162,4 @@ def rm(names: Sequence[str], yes: bool, namespace: str, context: str) -> None:
     if not yes:
         click.confirm(f"delete {len(names)} for good: {', '.join(names)}?", abort=True)
     for name in names:
-        intent.delete(catalog.kube, name)
-        click.echo(f"deleted {name}; the operator deletes its bytes")
+        click.echo(f"deleted {name}; {_BYTES[intent.delete(catalog.kube, name)]}")

@@ -80,7 +80,7 @@ class Marking(Reading):
         """Delete a checkpoint for good. Deleting it twice is fine.
 
         Without a cluster its bytes are gone on return. On a cluster this deletes its object, and the operator deletes
-        the bytes. What was loaded from it before stays where it is: that is a copy.
+        the bytes, unless its ``deletionPolicy`` is ``Retain``. What was loaded from it before stays: that is a copy.
 
         Raises:
             PinnedError: somebody needs it.
@@ -89,7 +89,7 @@ class Marking(Reading):
         """
         found = self._meant(ref)
         kube = self._kube(found)
-        if kube is not None and intent.delete(kube, found.name):
+        if kube is not None and intent.delete(kube, found.name) in ("Asked", "Retained"):
             return
         marks.delete(self._context.catalog, found, by=self._by)
 

@@ -15,6 +15,7 @@ from trainpoint import (
     ClusterPermissionError,
     PinnedError,
 )
+from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog import intent, marks
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.kube import Kube
@@ -36,7 +37,10 @@ class Objects:
     def __init__(self, namespace: str = "team-a", *, may: str = "patch delete unpin") -> None:
         self.namespace = namespace
         self.may = may
-        self.there: dict[str, dict[str, Any]] = {REF.name: {"metadata": {"name": REF.name}, "spec": {"snapshot": {}}}}
+        meta = {"name": REF.name, "finalizers": [DATA_FINALIZER]}
+        self.there: dict[str, dict[str, Any]] = {REF.name: {"metadata": meta, "spec": {"snapshot": {}}}}
+            REF.name: {"metadata": {"name": REF.name, "finalizers": [DATA_FINALIZER]}, "spec": {"snapshot": {}}}
+        }
 
     def in_namespace(self, name: str) -> Objects:
         return self if name == self.namespace else Objects(name, may="")
@@ -170,3 +174,22 @@ def test_who_knows_no_cluster_does_not_take_away_the_pin_of_an_object(url: str) 
         assert f"kubectl trainpoint unpin {REF}" in caught.value.remedy
         marks.unpin(catalog, REF, copies=True)
         assert read_pin(catalog.store, TASK, REF.id) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "bytes_stay"),
+    [
+        ({}, "Asked", True),
+        ({"spec": {"deletionPolicy": "Retain"}}, "Retained", True),
+        ({"metadata": {}}, "OnlyObject", False),
+    ],
+    ids=["an operator looks after it", "its bytes are to stay", "no operator"],
+)
+def test_who_deletes_the_bytes(url: str, change: dict[str, Any], said: str, bytes_stay: bool) -> None:
+    objects = Objects()
+    objects.there[REF.name] |= change
+    assert intent.delete(kube(copy.deepcopy(objects)), REF.name) == said
+    with reader(url, objects) as ckpt:
+        ckpt.delete(REF)
+        assert not objects.there
+        assert ckpt._context.catalog.is_deleted(TASK, REF.id) is not bytes_stay
