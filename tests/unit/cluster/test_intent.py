@@ -39,8 +39,6 @@ class Objects:
         self.may = may
         meta = {"name": REF.name, "finalizers": [DATA_FINALIZER]}
         self.there: dict[str, dict[str, Any]] = {REF.name: {"metadata": meta, "spec": {"snapshot": {}}}}
-            REF.name: {"metadata": {"name": REF.name, "finalizers": [DATA_FINALIZER]}, "spec": {"snapshot": {}}}
-        }
 
     def in_namespace(self, name: str) -> Objects:
         return self if name == self.namespace else Objects(name, may="")
