@@ -149,6 +149,37 @@ def test_a_run_that_only_fails_is_exhausted_with_its_job_and_goes_on_with_the_ne
     assert "outcome" not in status
 
 
+def test_a_person_rolls_the_run_back_and_sees_what_comes_of_it() -> None:
+    world = World()
+    world.pod(running(2))
+    world.claim(0, 5, loaded=loaded())
+    for sequence in (1, 2, 3):
+        world.saved(0, sequence, saved=10 + sequence)
+    assert world.look(20)["resume"]["step"] == 15
+    (first, *_) = sorted(name for kind, _, name in world.kube.objects if kind == "checkpoints")
+
+    def ask(text: str | None) -> None:
+        asyncio.run(world.ctx.kube.patch(RUNS, "team-a", NAME, {"spec": {"resumeFrom": text}}))
+
+    ask(first)
+    status = world.look(21)
+    assert (status["resume"]["checkpoint"], status["resume"]["step"]) == (first, 5)
+    assert (status["resume"]["reason"], status["latest"]["step"]) == ("Requested", 15), "nobody has followed it yet"
+    assert f"would load {first} (step 5): as spec.resumeFrom={first} says" in world.why()
+    asked = {"request": first, "requestBy": "Run", "since": 1}
+    world.claim(1, 30, loaded=loaded(checkpoint=first, step=5, reason="Requested", **asked))
+    status = world.look(31)
+    assert (status["resume"]["step"], status["resume"]["reason"]) == (5, "SameAsRequested")
+    assert status["latest"]["step"] == 5, "15 is from before the rollback"
+    world.saved(1, 4, saved=40)
+    status = world.look(41)
+    assert (status["latest"]["step"], status["resume"]["reason"]) == (20, "SinceRequest")
+    ask(None)
+    assert world.look(42)["resume"]["step"] == 20
+    ask("not a/request/that/anybody/reads")
+    assert world.look(43)["resume"]["step"] == 20, "the attempt that meets it says so"
+
+
 def test_texts_as_long_as_they_get_fit_the_kind() -> None:
     world = World()
     long = "ä" * 1000
