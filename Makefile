@@ -54,6 +54,7 @@ check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(BIN)/python tools/generate.py --check
 	$(BIN)/python tools/errors_reference.py --check
 	$(BIN)/python tools/cli_reference.py --check
+	$(BIN)/python tools/sdk_reference.py --check
 	$(BIN)/python tools/charts.py --check
 
 unit: $(READY) ## rung: no server, no network
@@ -116,6 +117,7 @@ generate: $(READY) ## write what is generated: types from crds/, parts of the ch
 	$(BIN)/python tools/generate.py
 	$(BIN)/python tools/errors_reference.py
 	$(BIN)/python tools/cli_reference.py
+	$(BIN)/python tools/sdk_reference.py
 	$(BIN)/python tools/charts.py
 
 UV_COMPILE = uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -7,7 +7,8 @@ A page is run from top to bottom in one fresh home directory, so that later exam
 - in a ``console`` block each ``$ command`` is run by bash, and the lines beneath it are compared with what it prints,
   stdout and stderr together. A command has to succeed, unless the next one is ``echo $?``, which shows its exit code.
   Variables that a command exports are there for the next;
-- blocks without a language and ``text`` blocks are for reading only.
+- blocks without a language and ``text`` blocks are for reading only; ``pycon`` blocks come from docstrings, where
+  tests/unit/test_docstrings.py runs them.
 
 What is shown and what is printed are compared after the same normalisation, since a page cannot know what differs from
 run to run:
@@ -37,7 +38,7 @@ from socket import gethostname
 
 from tests.support.repository import ROOT
 
-LANGUAGES = frozenset({"", "text", "python", "console", "json", "yaml"})
+LANGUAGES = frozenset({"", "text", "python", "pycon", "console", "json", "yaml"})
 COMMAND_SECONDS = 400
 NEEDS_S3 = "<!-- needs: s3 -->"
 """A page with this line is run by the store rung, with the ``AWS_*`` variables of a real server."""

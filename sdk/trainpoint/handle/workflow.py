@@ -53,11 +53,11 @@ class Workflow:
         clock: Clock | None = None,
         chance: Chance | None = None,
     ) -> None:
-        self.name = check_name("workflow", name)
+        self.name: str = check_name("workflow", name)
         context = open_context(store=store, namespace=namespace, clock=clock, chance=chance)
-        self.owner = owner if owner is not None else context.owner
+        self.owner: str = owner if owner is not None else context.owner
         """whose runs are looked at; empty: those whose owner is unknown"""
-        self.namespace = context.namespace if namespace in (None, context.namespace) else _namespace(namespace)
+        self.namespace: str = context.namespace if namespace in (None, context.namespace) else _namespace(namespace)
         self._catalog = context.catalog
         context.first_contact(reads_only=True)
 
