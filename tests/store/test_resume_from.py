@@ -168,6 +168,24 @@ def test_a_run_that_has_saved_nothing_of_this_task_is_told_and_started_from_noth
     )
 
 
+def test_a_rollback_whose_checkpoint_is_deleted_afterwards(place: Place) -> None:
+    count(place)
+    at = names(place)
+    back = {"TRAINPOINT_RESUME_FROM": at[4]}
+    assert start(count(place, FAIL_AT="0,4", **back)) == "start=4 loaded=True attempt=1"
+    catalog, task = place.catalog(), TaskPath("counter", "r", "main")
+    (four,) = [entry.id for entry in catalog.entries(task) if checkpoint_name(task, entry.id) == at[4]]
+    catalog.delete(task, four, by="test")
+    # Who still asks for that one is told, before any code of the program runs ...
+    done = count(place, **back)
+    assert (done.returncode, done.stdout) == (86, "")
+    assert f"TRAINPOINT_RESUME_FROM={at[4]}: checkpoint {at[4]} was deleted" in done.stderr
+    # ... else the next older one stands in for it, never a newer one, from which somebody has gone back.
+    found = latest_of(catalog, task)
+    assert found is None, "the request was never taken away"
+    assert start(count(place)) == "start=2 loaded=True attempt=3"
+
+
 def test_latest_is_what_the_next_attempt_would_load(place: Place) -> None:
     count(place)
     at = names(place)

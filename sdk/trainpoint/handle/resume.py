@@ -320,11 +320,12 @@ def request_in_force(asked: Asked | None, run_object: str, own: TaskPath) -> Req
     Raises:
         InvalidArgumentError: it cannot be read.
     """
-    if asked is None:
-        return parse_request(run_object, "Run", own) if run_object.strip() else None
-    request = parse_request(asked.text, asked.by, own)
-    if request is not None and run_object.strip() and run_object.strip() not in (asked.text.strip(), request.text):
-        logger.warning("spec.resumeFrom=%s is not followed: %s goes before it", run_object, request.source)
+    wanted = run_object.strip()
+    request = parse_request(asked.text, asked.by, own) if asked is not None else None
+    if request is None:  # or it is about another task
+        return parse_request(wanted, "Run", own) if wanted else None
+    if asked is not None and wanted not in ("", asked.text.strip(), request.text):
+        logger.warning("spec.resumeFrom=%s is not followed: %s goes before it", wanted, request.source)
     return request
 
 
