@@ -14,8 +14,8 @@ from trainpoint.format.marks import METRICS_LIMIT, number_text
 from trainpoint.policies.choice import mismatch
 
 METADATA_LIMIT_BYTES: Final = 2048
-RESERVED_SERIES: Final = frozenset({"latest", "last", "best"})
-"""Words that ``load`` understands; a series of that name could never be meant."""
+RESERVED_SERIES: Final = frozenset({"latest", "last"})
+"""Words that ``load`` understands; a series of that name would be taken for something else."""
 _METRIC_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
 
 
@@ -118,7 +118,7 @@ def series_name(name: str | None) -> str:
         return ""
     if name in RESERVED_SERIES:
         raise InvalidArgumentError(
-            f"name={name!r} is a word that load() understands", remedy="choose another, such as 'best-loss'"
+            f"name={name!r} is a word that load() understands", remedy="choose another, such as 'best' or 'epoch'"
         )
     try:
         return check_name("name", name)

@@ -94,7 +94,7 @@ def read_ahead(read: Callable[[_T], _R], items: Iterator[_T]) -> Iterator[_R]:
 
 
 def _no_workflow(catalog: BucketCatalog, namespace: str, workflow: str) -> RunNotFoundError:
-    there = catalog.workflows(namespace)
+    there = [name for name in catalog.workflows(namespace) if name != workflow]  # it may have begun just now
     near = get_close_matches(workflow, there)
     if near:
         remedy = "did you mean " + " or ".join(repr(name) for name in near) + "?"
