@@ -233,7 +233,7 @@ def test_the_program_lists_a_task_that_goes_on(team: Team) -> None:
     assert [info.step for info in saved()] == [2, 4, 6, 8, 10]
 
 
-def test_a_program_that_waits_for_a_first_checkpoint_is_told(team: Team) -> None:
+def test_of_a_task_that_has_saved_nothing_the_list_is_empty(team: Team) -> None:
     """A run that has saved nothing has an empty list, as every Python list."""
     assert team.count("--retries", "0", changes={FAILURES: "FAILS_AT = (1,)"}).returncode == 1
     with Checkpoint() as reader:
