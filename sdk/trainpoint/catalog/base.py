@@ -19,7 +19,12 @@ Status = Literal["Saving", "Committed", "Verified", "Corrupt", "Failed", "Supers
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What is known of one checkpoint without its bytes."""
+    """What is known of one checkpoint without its bytes.
+
+    >>> info = ckpt.latest()
+    >>> info.step, info.metrics["loss"], info.size, info.files, info.status
+    (200, 0.25, 17, 2, 'Committed')
+    """
 
     ref: CheckpointRef
     step: int | None

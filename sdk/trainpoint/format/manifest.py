@@ -36,7 +36,12 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One regular file."""
+    """One regular file.
+
+    >>> file = ckpt.files(ref)[0]
+    >>> file.path, file.size, oct(file.mode), len(file.digest)
+    ('log.txt', 10, '0o6...', 64)
+    """
 
     path: str
     """relative, ``/`` between segments"""

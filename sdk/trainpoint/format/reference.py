@@ -59,7 +59,11 @@ def parse_checkpoint_name(name: str) -> ParsedName | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckpointRef:
-    """A pointer to one checkpoint: small JSON, stable across versions, valid wherever the store can be reached."""
+    """A pointer to one checkpoint: small JSON, stable across versions, valid wherever the store can be reached.
+
+    >>> ref.task.run, ref.id.attempt, ref.id.sequence, ref.committed
+    ('digits-2', 0, 2, True)
+    """
 
     task: TaskPath
     id: SnapshotId
@@ -84,7 +88,11 @@ class CheckpointRef:
         return self.name
 
     def to_json(self) -> JsonObject:
-        """A dict of plain values; :meth:`from_json` reads it back."""
+        """A dict of plain values; :meth:`from_json` reads it back.
+
+        >>> sorted(ref.to_json())
+        ['attempt', 'index', 'namespace', 'run', 'sequence', 'task', 'trainpointRef', 'uid', 'workflow']
+        """
         return {
             "trainpointRef": REFERENCE_VERSION,
             **task_to_json(self.task),
@@ -95,7 +103,11 @@ class CheckpointRef:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> CheckpointRef:
-        """Raises InvalidArgumentError for anything that is not a reference; unknown fields are ignored."""
+        """Raises InvalidArgumentError for anything that is not a reference; unknown fields are ignored.
+
+        >>> CheckpointRef.from_json(ref.to_json()) == ref
+        True
+        """
         try:
             version = value["trainpointRef"]
             if not isinstance(version, int) or version > REFERENCE_VERSION:

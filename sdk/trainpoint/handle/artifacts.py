@@ -23,7 +23,12 @@ from trainpoint.format.reference import CheckpointRef
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A value that a task has published."""
+    """A value that a task has published.
+
+    >>> artifact = Workflow("digits")["digits-1"]["main"].task["accuracy"]
+    >>> artifact.name, artifact.data, artifact.attempt
+    ('accuracy', 0.9, 0)
+    """
 
     task: TaskPath
     name: str

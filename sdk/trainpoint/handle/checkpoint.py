@@ -41,7 +41,7 @@ class Checkpoint(Saving):
     Identity, store and policy come from where the process runs: arguments, then ``TRAINPOINT_*``, then defaults. A
     process without a workflow is a reader: it lists and loads, and is refused to save.
 
-    >>> with Checkpoint() as ckpt:                           # doctest: +SKIP
+    >>> with Checkpoint(every_steps=1) as ckpt:
     ...     for step in range(ckpt.step, total):
     ...         train_one(step)
     ...         if ckpt.should_save(step + 1):
@@ -69,6 +69,7 @@ class Checkpoint(Saving):
         on_error: ``"raise"`` or ``"warn"``: what a failed background save does at the next call.
         signals: whether SIGTERM asks for a final save (main thread only).
         collective: where several ranks train together, all open one and load the same; False: rank 0 alone does.
+        clock, chance: time and randomness, for tests; see ``trainpoint.testing``.
 
     Raises:
         PolicyError, IdentityError, StoreUrlError: mistakes, before the store is asked.
@@ -200,7 +201,14 @@ class Checkpoint(Saving):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether :attr:`directory` holds a checkpoint."""
+        """Whether :attr:`directory` holds a checkpoint.
+
+        >>> ckpt.is_loaded
+        False
+        >>> info = ckpt.load(ref)
+        >>> ckpt.is_loaded, (ckpt.path / "model.txt").read_text()
+        (True, 'weights')
+        """
         return self._info is not None
 
     @property
@@ -215,7 +223,11 @@ class Checkpoint(Saving):
 
     @property
     def why(self) -> LoadedRecord | None:
-        """What this attempt started from, by which policy, why, and what was passed over; None in a reader."""
+        """What this attempt started from, by which policy, why, and what was passed over; None in a reader.
+
+        >>> print(ckpt.why.policy, ckpt.why.reason)
+        fresh NothingFound
+        """
         return self._writer.why if self._writer is not None else None
 
     @property
@@ -238,7 +250,12 @@ class Checkpoint(Saving):
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Wait for saves in flight, write down the end, remove the temporary directory. Safe to repeat."""
+        """Wait for saves in flight, write down the end, remove the temporary directory. Safe to repeat.
+
+        >>> ckpt.close()
+        >>> ckpt.is_open
+        False
+        """
         self._close(None)
 
     def _close_at_exit(self) -> None:

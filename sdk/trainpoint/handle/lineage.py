@@ -36,7 +36,12 @@ State = Literal["there", "deleted", "gone", "unreadable"]
 
 @dataclass(frozen=True, slots=True)
 class LineageEntry:
-    """One checkpoint of a lineage. Of one that is not there any more, only what others say of it is known."""
+    """One checkpoint of a lineage. Of one that is not there any more, only what others say of it is known.
+
+    >>> entry = ckpt.lineage(ref)[0]
+    >>> entry.state, entry.depth, entry.step, entry.parents
+    ('there', 0, 200, ())
+    """
 
     name: str
     ref: CheckpointRef | None

@@ -22,7 +22,12 @@ Wanted = Callable[[CheckpointInfo], bool]
 
 
 class CheckpointList(LazySequence[CheckpointInfo]):
-    """Checkpoints, newest first. ``[0]`` costs one page of a listing and one manifest; ``len`` reads them all."""
+    """Checkpoints, newest first. ``[0]`` costs one page of a listing and one manifest; ``len`` reads them all.
+
+    >>> found = ckpt.list()
+    >>> len(found), found[0].step, [info.step for info in found[:1]]
+    (2, 200, [200])
+    """
 
     COLUMNS = ("NAME", "STEP", "METRICS", "SIZE", "STATUS", "SAVED")
     NOUN = "checkpoints"

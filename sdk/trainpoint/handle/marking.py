@@ -38,7 +38,9 @@ class Marking(Reading):
             InvalidArgumentError: no number, no name, or too many.
             CheckpointNotFoundError, CheckpointDeletedError, StorePermissionError.
 
-        >>> ckpt.record_metrics("latest", {"accuracy": 0.93})    # doctest: +SKIP
+        >>> ckpt.record_metrics(ref, {"f1": 0.93})
+        >>> ckpt.latest().metrics["f1"]
+        0.93
         """
         texts = metrics_text(metrics)
         found = self._meant(ref)
@@ -55,7 +57,9 @@ class Marking(Reading):
             CheckpointNotFoundError, CheckpointDeletedError, StorePermissionError.
             ClusterPermissionError: on a cluster, without the right to change checkpoints; a training pod has none.
 
-        >>> ckpt.pin("best:accuracy:max", reason="table 2 of the paper")     # doctest: +SKIP
+        >>> ckpt.pin("best:accuracy:max", reason="table 2 of the paper")
+        >>> ckpt.latest().pinned
+        'table 2 of the paper'
         """
         found, text = self._meant(ref), marks.check_reason(reason)
         if not self._pin_object(found, text):
@@ -69,6 +73,11 @@ class Marking(Reading):
             PinnedError: on a cluster, without the verb ``unpin`` (role ``trainpoint-admin``); or its object there is
                 pinned, and this process knows no cluster.
             CheckpointNotFoundError.
+
+        >>> ckpt.pin(ref, reason="table 2 of the paper")
+        >>> ckpt.unpin(ref)
+        >>> ckpt.latest().pinned
+        ''
         """
         found = self._meant(ref)
         asked = self._unpin_object(found)
@@ -86,6 +95,10 @@ class Marking(Reading):
             PinnedError: somebody needs it.
             CheckpointNotFoundError: there never was one.
             StorePermissionError, ClusterPermissionError: this process may not; a training pod may not, on purpose.
+
+        >>> ckpt.delete(ref)
+        >>> [info.step for info in ckpt.list()]
+        [100]
         """
         found = self._meant(ref)
         kube = self._kube(found)

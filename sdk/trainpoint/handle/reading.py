@@ -84,6 +84,13 @@ class Reading(ABC):
             RunNotFoundError: there is no such workflow, run, task or index.
             NotVisibleError: its runs are somebody else's; the message says whose.
             InvalidArgumentError: it is not said which task is meant, or an argument cannot be used.
+
+        >>> [info.step for info in ckpt.list()]
+        [200, 100]
+        >>> ckpt.list(task="digits/digits-1/main")[0].metrics["loss"]
+        0.25
+        >>> ckpt.list(name="best")
+        <no checkpoints>
         """
         self._need_open()
         number = attempt_number(attempt)
@@ -112,13 +119,20 @@ class Reading(ABC):
         """The newest checkpoint of this task that a policy may choose; None if there is none.
 
         Of a run that has only loaded: what its newest attempt has loaded.
+
+        >>> ckpt.latest().step
+        200
         """
         self._need_open()
         own = self._own_task
         return latest_of(self._context.catalog, own) if own is not None else None
 
     def best(self, metric: str, mode: Literal["min", "max"]) -> CheckpointInfo | None:
-        """The checkpoint of this task with the lowest or highest ``metric``; None if none has it."""
+        """The checkpoint of this task with the lowest or highest ``metric``; None if none has it.
+
+        >>> ckpt.best("loss", "min").metrics["loss"]
+        0.25
+        """
         self._need_open()
         own = self._own_task
         return best(self._context.catalog, own, metric, mode) if own is not None else None
@@ -138,6 +152,12 @@ class Reading(ABC):
         Raises:
             CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError;
             NotMatchingError: its metadata are not those that ``match=`` asks for.
+
+        >>> info = ckpt.load(ref, "there", include=["model*"])
+        >>> [file.name for file in Path("there").iterdir()]
+        ['model.txt']
+        >>> ckpt.load("latest").step
+        200
         """
         self._need_open()
         catalog = self._context.catalog
@@ -155,13 +175,22 @@ class Reading(ABC):
         return info
 
     def files(self, ref: Reference) -> Sequence[FileEntry]:
-        """The files of a checkpoint, with sizes, modes and digests; their bytes are not read."""
+        """The files of a checkpoint, with sizes, modes and digests; their bytes are not read.
+
+        >>> [(file.path, file.size) for file in ckpt.files(ref)]
+        [('log.txt', 10), ('model.txt', 7)]
+        """
         self._need_open()
         catalog = self._context.catalog
         return read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace)).files
 
     def open(self, ref: Reference, file: str) -> BinaryIO:
-        """One file of a checkpoint as a seekable stream: reads what is asked for, verified."""
+        """One file of a checkpoint as a seekable stream: reads what is asked for, verified.
+
+        >>> with ckpt.open(ref, "log.txt") as file:
+        ...     file.read(4)
+        b'loss'
+        """
         self._need_open()
         catalog = self._context.catalog
         found = read_manifest(catalog, resolve(catalog, ref, self._own_task, namespace=self._context.namespace))
@@ -179,6 +208,11 @@ class Reading(ABC):
             depth: loads that are followed back; 50 by default.
         Raises:
             CheckpointNotFoundError: there is no such checkpoint or task.
+
+        >>> info = ckpt.load(ckpt.list(task="digits/digits-1/main")[0])
+        >>> ref = ckpt.save(step=300)
+        >>> [(entry.run, entry.step) for entry in ckpt.lineage(ref)]
+        [('digits-2', 300), ('digits-1', 200)]
         """
         self._need_open()
         catalog, namespace = self._context.catalog, self._context.namespace

@@ -31,6 +31,10 @@ class RunTask:
     """One task of a run, and one index of it: what ``list(task=…)`` takes.
 
     ``task["name"]`` is a value it has published; ``"name" in task`` says whether there is one.
+
+    >>> task = Workflow("digits")["digits-1"]["main"].task
+    >>> task.attempts, task.latest.step, task.artifacts, "accuracy" in task
+    (1, 200, ('accuracy', 'best'), True)
     """
 
     _catalog: BucketCatalog = field(compare=False)
@@ -61,13 +65,22 @@ class RunTask:
         return latest_of(self._catalog, self.path)
 
     def best(self, metric: str, mode: Mode) -> CheckpointInfo | None:
-        """Its checkpoint with the lowest or highest ``metric``; NaN is never best, ties go to the newer."""
+        """Its checkpoint with the lowest or highest ``metric``; NaN is never best, ties go to the newer.
+
+        >>> Workflow("digits")["digits-1"]["main"].task.best("accuracy", "max").step
+        200
+        """
         return best(self._catalog, self.path, metric, mode)
 
     def checkpoints(
         self, *, name: str | None = None, attempt: int | str | None = None, all: bool = False
     ) -> CheckpointList:
-        """Its checkpoints, newest first; arguments as for :meth:`trainpoint.Checkpoint.list`."""
+        """Its checkpoints, newest first; arguments as for :meth:`trainpoint.Checkpoint.list`.
+
+        >>> task = Workflow("digits")["digits-1"]["main"].task
+        >>> [info.step for info in task.checkpoints(attempt=0)]
+        [200, 100]
+        """
         return CheckpointList(
             checkpoints(
                 self._catalog,
@@ -88,6 +101,10 @@ class RunTask:
 
         Raises:
             RunNotFoundError: it has published nothing of that name; a KeyError too.
+
+        >>> task = Workflow("digits")["digits-1"]["main"].task
+        >>> task["accuracy"].data, ckpt.load(task["best"]).step
+        (0.9, 200)
         """
         found = read_artifact(self._catalog, self.path, name) or self._latest_artifact(name)
         if found is None:
@@ -116,7 +133,12 @@ class RunTask:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class RunStep:
-    """A task of a run with all its indexes."""
+    """A task of a run with all its indexes.
+
+    >>> step = Workflow("digits")["digits-1"]["main"]
+    >>> [task.latest.step for task in step.tasks]
+    [200]
+    """
 
     run: str
     name: str
@@ -142,7 +164,13 @@ class RunStep:
         )
 
     def __getitem__(self, index: IndexArgument) -> RunTask:
-        """The task of that index: ``2``, ``"2.1"``, ``(2, 1)``. RunNotFoundError (a KeyError) where there is none."""
+        """The task of that index: ``2``, ``"2.1"``, ``(2, 1)``. RunNotFoundError (a KeyError) where there is none.
+
+        >>> with Checkpoint(run="digits-3", task="fit", index=2) as ckpt:
+        ...     ref = ckpt.save(step=7)
+        >>> Workflow("digits")["digits-3"]["fit"][2].latest.step
+        7
+        """
         text = index_text(index)
         for task in self.tasks:
             if task.index == text:
@@ -162,7 +190,12 @@ class RunStep:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WorkflowRun:
-    """One run of a workflow. ``run["task"]`` is a task of it; iterating gives all of them."""
+    """One run of a workflow. ``run["task"]`` is a task of it; iterating gives all of them.
+
+    >>> run = Workflow("digits")["digits-1"]
+    >>> run.pathspec, run.owner, run.finished, [task.name for task in run.tasks]
+    ('digits/digits-1', 'ada', True, ['main'])
+    """
 
     _catalog: BucketCatalog = field(compare=False)
     _summary: RunSummary
@@ -224,13 +257,20 @@ class WorkflowRun:
         """Of all its tasks and indexes, the checkpoint with the lowest or highest ``metric``; None if none has it.
 
         NaN is never best. Ties go to the newer, between tasks by the time of the commit. Reads every manifest.
+
+        >>> Workflow("digits")["digits-1"].best("loss", "min").step
+        200
         """
         found = [info for task in self.tasks if (info := task.best(metric, mode)) is not None]
         sign = 1.0 if mode == "min" else -1.0
         return min(found, key=lambda info: (sign * info.metrics[metric], -info.time.timestamp()), default=None)
 
     def __getitem__(self, task: str) -> RunStep:
-        """The task of that name. RunNotFoundError (a KeyError) where there is none; the message says which are."""
+        """The task of that name. RunNotFoundError (a KeyError) where there is none; the message says which are.
+
+        >>> Workflow("digits")["digits-1"]["main"].task.pathspec
+        'digits/digits-1/main'
+        """
         tasks = self._tasks(task)
         if not tasks:
             there = ", ".join(sorted({t.name for t in self.tasks})) or "none yet"

@@ -33,7 +33,15 @@ class Saving(Marking):
     def should_save(self, step: int | None = None) -> bool:
         """Whether it is time to save, ``step`` being the completed training steps.
 
-        After SIGTERM it says True exactly once more, whatever the rhythm.
+        It goes on to say True until something is saved. After SIGTERM it says True exactly once more, whatever the
+        rhythm.
+
+        >>> with Checkpoint(every_steps=100) as ckpt:
+        ...     for step in range(300):
+        ...         if ckpt.should_save(step + 1):
+        ...             ref = ckpt.save(step=step + 1)
+        ...     [info.step for info in ckpt.list()]
+        [300, 200, 100]
         """
         return self._need_writer("should_save").rhythm.should_save(step)
 
@@ -44,7 +52,11 @@ class Saving(Marking):
 
     @property
     def should_stop(self) -> bool:
-        """Preempted, and the final save has been taken: leave the loop. Leaving the block then exits with 143."""
+        """Preempted, and the final save has been taken: leave the loop. Leaving the block then exits with 143.
+
+        >>> ckpt.should_stop
+        False
+        """
         return self._writer is not None and self._writer.rhythm.should_stop
 
     # --- saving -------------------------------------------------------------------------------------------------------
@@ -73,6 +85,12 @@ class Saving(Marking):
             latest: False for one that no policy may choose.
         Raises:
             NotInJobError, InvalidArgumentError, UnstorableError, SupersededError, SaveFailedError (of an earlier save).
+
+        >>> with ckpt.stage(step=300, metrics={"loss": 0.125}) as folder:
+        ...     save_state(folder / "model.txt")
+        >>> ckpt.wait()
+        >>> ckpt.latest().step
+        300
         """
         writer = self._need_writer("stage")
         with _counted(writer):
@@ -125,6 +143,11 @@ class Saving(Marking):
             NotInJobError: this process has no identity; the message says how to get one.
             SupersededError: a newer attempt has claimed this task; nothing was committed.
             ChangedDuringSaveError, UnstorableError, InvalidArgumentError, StoreError.
+
+        >>> save_state(ckpt.path / "model.txt")
+        >>> ref = ckpt.save(step=300, metrics={"loss": 0.125})
+        >>> ref.name, ref.committed
+        ('digits-2-...', True)
         """
         writer = self._need_writer("save")
         with _counted(writer):
@@ -165,11 +188,22 @@ class Saving(Marking):
             value: plain JSON of at most 16 KiB, or a checkpoint; one that is still being saved is waited for.
         Raises:
             NotInJobError, InvalidArgumentError, SaveFailedError, SupersededError, StoreError.
+
+        >>> ckpt.publish("best", ref)
+        >>> task = Workflow("digits")["digits-2"]["main"].task
+        >>> task["best"].data == ref.to_json()
+        True
         """
         self._need_writer("publish").publish(name, value)
 
     def wait(self) -> None:
-        """Return when every save so far is committed; raise what failed among them."""
+        """Return when every save so far is committed; raise what failed among them.
+
+        >>> ref = ckpt.save(step=300, wait=False)
+        >>> ckpt.wait()
+        >>> ref.committed
+        True
+        """
         self._need_writer("wait").wait()
 
 

@@ -15,7 +15,12 @@ from trainpoint.handle.visible import EVERYONE, read_ahead, runs_of
 
 
 class RunList(LazySequence[WorkflowRun]):
-    """Runs, newest first. ``[0]`` costs one listing and one record."""
+    """Runs, newest first. ``[0]`` costs one listing and one record.
+
+    >>> runs = Workflow("digits").runs()
+    >>> len(runs), runs[0].name
+    (2, 'digits-2')
+    """
 
     COLUMNS = ("RUN", "OWNER", "BEGUN", "OUTCOME")
     NOUN = "runs"
@@ -27,9 +32,12 @@ class RunList(LazySequence[WorkflowRun]):
 class Workflow:
     """The runs of a workflow: newest, newest successful, all. Only reads; works where nothing may be saved.
 
-    >>> run = Workflow("counter").latest_successful_run                            # doctest: +SKIP
-    >>> with Checkpoint() as ckpt:                                                 # doctest: +SKIP
-    ...     ckpt.load(run["main"].task["latest_checkpoint"].data)
+    >>> run = Workflow("digits").latest_successful_run
+    >>> run.name, run["main"].task["accuracy"].data
+    ('digits-1', 0.9)
+    >>> with Checkpoint(load_policy=None) as ckpt:
+    ...     ckpt.load(run["main"].task["latest_checkpoint"]).step
+    200
 
     Args:
         name: of the workflow.
@@ -37,6 +45,7 @@ class Workflow:
         namespace: of Kubernetes, in the same store; one's own by default. A reader without a store finds that of the
             namespace, as in :class:`~trainpoint.Checkpoint`.
         store: as for :class:`~trainpoint.Checkpoint`.
+        clock, chance: time and randomness, for tests; see ``trainpoint.testing``.
 
     Raises:
         IdentityError: the name or the namespace cannot be one.
@@ -54,10 +63,12 @@ class Workflow:
         chance: Chance | None = None,
     ) -> None:
         self.name: str = check_name("workflow", name)
+        """of the workflow"""
         context = open_context(store=store, namespace=namespace, clock=clock, chance=chance)
         self.owner: str = owner if owner is not None else context.owner
         """whose runs are looked at; empty: those whose owner is unknown"""
         self.namespace: str = context.namespace if namespace in (None, context.namespace) else _namespace(namespace)
+        """of Kubernetes; ``_`` without a cluster"""
         self._catalog = context.catalog
         context.first_contact(reads_only=True)
 
@@ -67,6 +78,9 @@ class Workflow:
         Raises, when the first is looked at:
             RunNotFoundError: there is no such workflow.
             NotVisibleError: all its runs are somebody else's.
+
+        >>> [run.name for run in Workflow("digits").runs()]
+        ['digits-2', 'digits-1']
         """
         return RunList(WorkflowRun(self._catalog, run) for run in self._summaries())
 
@@ -76,6 +90,9 @@ class Workflow:
 
         One listing (a page for each 500 runs), and one read for each run that is passed over because it is of another
         owner; none of the others.
+
+        >>> Workflow("digits").latest_run.name
+        'digits-2'
         """
         return WorkflowRun(self._catalog, next(self._summaries()))
 
@@ -87,6 +104,9 @@ class Workflow:
 
         Raises:
             RunNotFoundError: none has succeeded; the message counts those that have not. NotVisibleError.
+
+        >>> Workflow("digits").latest_successful_run.name
+        'digits-1'
         """
         going_on = failed = 0
         for run, ended in _outcomes(self._catalog, self._summaries()):
@@ -102,7 +122,11 @@ class Workflow:
         )
 
     def __getitem__(self, run: str) -> WorkflowRun:
-        """The run of that name, whoever launched it. RunNotFoundError (a KeyError) where there is none."""
+        """The run of that name, whoever launched it. RunNotFoundError (a KeyError) where there is none.
+
+        >>> Workflow("digits")["digits-1"].outcome
+        'Succeeded'
+        """
         for found in runs_of(self._catalog, self.namespace, self.name, EVERYONE):
             if found.run == run:
                 return WorkflowRun(self._catalog, found)

@@ -42,7 +42,11 @@ class FakeClock:
 
 
 class FakeChance:
-    """A :class:`~trainpoint.clock.Chance` that draws the same uids and fractions for the same seed."""
+    """A :class:`~trainpoint.clock.Chance` that draws the same uids and fractions for the same seed.
+
+    >>> FakeChance(7).uid() == FakeChance(7).uid()
+    True
+    """
 
     def __init__(self, seed: int = 0) -> None:
         self._random = random.Random(seed)
