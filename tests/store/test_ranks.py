@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -114,6 +115,23 @@ def damage(place: Place, key: str) -> None:
     body = bytearray(store.get(key))
     body[0] ^= 1
     store.put(key, bytes(body))
+
+
+def test_sigterm_to_all_ranks_is_one_final_checkpoint_and_143_on_each(gang: Gang) -> None:
+    started = gang.start(*range(SIZE), TOTAL="2", THEN="term")
+    for process in started:
+        until_ready(process)
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+    done = [ended(process) for process in started]
+    assert [d.returncode for d in done] == [143] * SIZE, [d.stderr for d in done]
+    assert len({d.stdout for d in done}) == 1
+    assert done[0].stdout.startswith("final=")
+    (view,) = read_attempts(gang.place.store(), TASK)
+    assert view.end is not None
+    assert view.end.how == "Preempted"
+    again = gang.run(*range(SIZE), TOTAL="2")
+    assert {d.stdout.splitlines()[0].split(" ref=")[0] for d in again} == {"start=3 file=3"}
 
 
 def test_ranks_that_are_quicker_than_the_claim_leave_a_dead_attempt_alone(gang: Gang) -> None:

@@ -73,6 +73,9 @@ class FollowedRef(CheckpointRef):
         object.__setattr__(self, "_known", True)
         return True
 
+    def __reduce__(self) -> tuple[type[CheckpointRef], tuple[TaskPath, SnapshotId]]:
+        return CheckpointRef, (self.task, self.id)  # elsewhere it is a reference like any other
+
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
@@ -143,7 +146,7 @@ class Follower:
                 case Hold(message=message, alive=alive):
                     newest = seen.newest
                     if newest is not None:
-                        waiting.sign((newest.uid, newest.suffixes, newest.last if alive else None))
+                        waiting.sign((newest.uid, newest.suffixes - {"beat"}), newest.last if alive else None)
                     waiting.pause(message)
 
     def _look(self) -> Seen:

@@ -74,7 +74,7 @@ def empty(target: Path) -> None:
 
 
 class Waiting:
-    """Pauses that grow, one line in the log, and a deadline that starts anew with each sign of progress."""
+    """Pauses that grow, one line in the log, and a deadline that starts anew with each sign of progress or of life."""
 
     def __init__(
         self, clock: Clock, chance: Chance, *, who: str, seconds: float, stop: Callable[[], bool], remedy: str
@@ -91,15 +91,19 @@ class Waiting:
         self._seconds = seconds
         self._stop = stop
         self._remedy = remedy
-        self._sign: object = None
+        self._progress: object = None
+        self._life: object = None
         self._since = clock.monotonic()
         self._pauses = 0
         self._told = False
 
-    def sign(self, sign: object) -> None:
-        """What shows progress by being another than before."""
-        if sign != self._sign:
-            self._sign, self._since, self._pauses = sign, self._clock.monotonic(), 0
+    def sign(self, progress: object, life: object = None) -> None:
+        """What is other than before shows that waiting is worthwhile; after progress, more may come soon."""
+        if progress != self._progress:
+            self._progress, self._pauses = progress, 0
+        elif life == self._life:
+            return
+        self._life, self._since = life, self._clock.monotonic()
 
     def pause(self, message: str) -> None:
         """Sleep a little; ``message`` says what has not happened yet.

@@ -48,6 +48,9 @@ class SavedRef(CheckpointRef):
         done: threading.Event = object.__getattribute__(self, "_done")
         done.set()
 
+    def __reduce__(self) -> tuple[type[CheckpointRef], tuple[TaskPath, SnapshotId]]:
+        return CheckpointRef, (self.task, self.id)  # elsewhere, on another rank too, a reference like any other
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

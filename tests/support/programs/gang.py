@@ -1,6 +1,7 @@
 """One rank of several: says what it starts from, saves every second step up to TOTAL, says by which references.
 
-Only rank 0 has files to save. THEN is ``hold`` (wait to be killed), ``fail``, or empty (end); DEADLINE is in seconds.
+Only rank 0 has files. THEN is ``hold`` (wait to be killed), ``term`` (wait for SIGTERM, save once more) or empty
+(end); DEADLINE is in seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if "DEADLINE" in os.environ:
 
 
 def main() -> None:
-    rank = int(os.environ["RANK"])
+    rank, total = int(os.environ["RANK"]), int(os.environ.get("TOTAL", "6"))
     with Checkpoint(every_steps=2, collective=os.environ.get("COLLECTIVE", "1") == "1") as ckpt:
         text = (ckpt.path / "counter").read_text() if ckpt.is_loaded else "nothing"
         name = ckpt.info.ref.name if ckpt.info is not None else "none"
@@ -25,7 +26,7 @@ def main() -> None:
         assert ckpt.why is not None
         for skipped in ckpt.why.skipped:
             print(f"skipped={skipped.checkpoint} {skipped.message}", flush=True)
-        for step in range(ckpt.step, int(os.environ.get("TOTAL", "6"))):
+        for step in range(ckpt.step, total):
             if not ckpt.should_save(step + 1):
                 continue
             if step % 4 == 1:
@@ -40,8 +41,14 @@ def main() -> None:
         if os.environ.get("THEN") == "hold":
             while True:
                 signal.pause()
-        if os.environ.get("THEN") == "fail":
-            raise RuntimeError(f"rank {rank} fails")
+        if os.environ.get("THEN") == "term":
+            while not ckpt.preempted:
+                signal.pause()
+            while not ckpt.should_stop:
+                if ckpt.should_save(total + 1):
+                    if rank == 0:
+                        (ckpt.path / "counter").write_text(str(total + 1))
+                    print(f"final={ckpt.save(step=total + 1).name}", flush=True)
 
 
 if __name__ == "__main__":

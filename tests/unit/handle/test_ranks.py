@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,11 +14,13 @@ import pytest
 
 from trainpoint import (
     Checkpoint,
+    CheckpointRef,
     IdentityError,
     InvalidArgumentError,
     LocalFileError,
     ObjectNotFoundError,
     RanksError,
+    ResumeRequestError,
     SaveFailedError,
     StorePermissionError,
     SupersededError,
@@ -36,6 +39,7 @@ from trainpoint.handle.role import Role, take_part
 from trainpoint.handle.save import Source
 from trainpoint.handle.together import Answer, Together, agreed, torch_together
 from trainpoint.handle.writer import Describe, Writer
+from trainpoint.policies.request import Asked
 from trainpoint.policies.settings import SaveSettings
 from trainpoint.store.base import Store
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
@@ -242,6 +246,37 @@ def loaded_rounds(url: str) -> list[int]:
     return [view.loaded.round for view in views if view.loaded is not None and view.loaded.ranks > 1]
 
 
+def test_what_was_asked_for_by_name_is_not_replaced_by_another_where_one_rank_cannot_use_it(
+    url: str, saved: dict[str, int], tmp_path: Path
+) -> None:
+    with Checkpoint(store=url) as reader:
+        name = next(info.ref.name for info in reader.list(task=str(TASK)) if info.step == 2)
+    with gang(url, tmp_path, rank2=damaged([2], saved)) as together:
+        zero = together.roles[0]
+        assert isinstance(zero, Writer)
+        zero._context = replace(zero._context, asked=Asked(name, "Argument"))
+        first, *_ = _until_the_first_fail(together)
+        with pytest.raises(ResumeRequestError, match="rank 2 could not use it"):
+            first.result()
+
+
+def test_other_ranks_than_0_ask_nothing_of_the_api_server(url: str, saved: dict[str, int], tmp_path: Path) -> None:
+    class Untouchable:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"the cluster was asked for {name}")
+
+    with gang(url, tmp_path) as together:
+        for role in together.roles[1:]:
+            assert isinstance(role, Follower)
+            role._context = replace(role._context, cluster=Untouchable())  # type: ignore[arg-type]
+        assert [future.result() is not None for future in together.resume()] == [True] * SIZE
+        for role in together.roles:
+            role.save(describe(4), nothing(together.paths[0]), wait=True)
+        for role in together.roles[1:]:
+            role.wait()
+            role.end("Completed", "", 0)
+
+
 def test_a_rank_alone_asks_nobody(url: str, store: MemoryStore) -> None:
     with Checkpoint(workflow="w", run="r", store=url) as ckpt:
         assert ckpt.why is not None
@@ -279,6 +314,36 @@ def test_sigterm_while_ranks_wait_for_each_other_ends_with_143(url: str, tmp_pat
     with pytest.raises(SystemExit) as caught:
         role.resume(tmp_path)
     assert caught.value.code == 143
+
+
+def test_a_living_rank_0_is_waited_for_and_after_ten_seconds_the_log_says_so(
+    url: str, store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(ranks, "LONGEST_PAUSE_SECONDS", 2.0)
+    zero = rank_of(url, 0)
+    assert isinstance(zero, Writer)
+    clock, looks = FakeClock(), 0
+
+    def live(verb: str, key: str) -> None:
+        nonlocal looks
+        if verb == "list" and key == TASK.attempts:
+            looks += 1
+            if looks < 200:  # it loads, for minutes
+                zero.claim.beat()
+
+    one = waiting(url, 1, clock)
+    store.before = live
+    with (
+        caplog.at_level("INFO", logger="trainpoint"),
+        pytest.raises(RanksError, match="has not decided what attempt 0"),
+    ):
+        one.resume(tmp_path)
+    store.before = None
+    zero.end("Failed", "", 1)
+    assert looks > 200
+    assert clock.monotonic() > 180, "three times the deadline, since there were signs of life"
+    told = [record.getMessage() for record in caplog.records if "is waiting" in record.getMessage()]
+    assert told == ["rank 1 of 3 is waiting: rank 0 has not decided what attempt 0 starts from"]
 
 
 def test_rank_0_that_is_overtaken_while_it_waits_says_so(
@@ -335,6 +400,17 @@ def test_a_followers_reference_is_committed_when_the_manifest_is_there_and_asks_
         before = store.requests.total()
         assert ref.committed
         assert store.requests.total() == before
+
+
+def test_a_reference_that_is_sent_to_another_rank_is_one_like_any_other(url: str, tmp_path: Path) -> None:
+    with gang(url, tmp_path) as together:
+        for future in together.resume():
+            future.result()
+        for role, path in zip(together.roles, together.paths, strict=True):
+            ref = role.save(describe(2), nothing(path), wait=True)
+            sent = pickle.loads(pickle.dumps(ref))
+            assert type(sent) is CheckpointRef
+            assert (sent, sent.committed) == (ref, True)
 
 
 def test_wait_on_a_follower_returns_with_the_commit_of_rank_0(url: str, store: MemoryStore, tmp_path: Path) -> None:
