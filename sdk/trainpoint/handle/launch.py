@@ -53,15 +53,13 @@ def begun(context: Context, task: TaskPath) -> None:
     with _lock:
         said = _of(context, task).begun(task)
     if said is not None:
-        _tell(context, task, said)
+        tell(context, task, said)
 
 
-def ended(context: Context, task: TaskPath, *, failure: str | None) -> None:
-    """It has ended; ``failure``: why it failed, None if it did not. Raises a StoreError."""
+def ended(context: Context, task: TaskPath, *, failure: str | None) -> str | None:
+    """It has ended; ``failure``: why it failed, None if it did not. Returns what to tell of the run; None: nothing."""
     with _lock:
-        said = _of(context, task).ended(task, failure=failure)
-    if said is not None:
-        _tell(context, task, said)
+        return _of(context, task).ended(task, failure=failure)
 
 
 def _of(context: Context, task: TaskPath) -> Launch:
@@ -69,7 +67,8 @@ def _of(context: Context, task: TaskPath) -> Launch:
     return _launches.setdefault((os.getpid(), context.catalog.store.url, run), Launch())
 
 
-def _tell(context: Context, task: TaskPath, failure: str) -> None:
+def tell(context: Context, task: TaskPath, failure: str) -> None:
+    """Write down how the run ended, with an empty text that it succeeded. Raises a StoreError."""
     record = RunEndRecord("Failed" if failure else "Succeeded", failure[:500], rfc3339(context.clock.now()))
     context.catalog.store.put(run_end_key(task.namespace, task.workflow, task.run), record.to_bytes())
 

@@ -89,6 +89,7 @@ class Writer:
         self.rhythm = Rhythm(
             save, context.clock, progress_file=context.environ.get(ENV_PROGRESS_FILE), world_size=ranks
         )
+        self.rhythm.of_workflow(identity.task.workflow)
         self._context = context
         self._on_error = on_error
         self._ranks = ranks
@@ -309,6 +310,11 @@ class Writer:
     def end(self, how: Literal["Completed", "Failed", "Preempted", "Refused"], message: str, exit_code: int) -> None:
         """Write down how this attempt ended; where this process launched the run, also how the run did."""
         now = rfc3339(self._context.clock.now())
+        of_run = None
+        if self.identity.launched:  # noted before the task is free for the next claim of this process
+            of_run = launch.ended(
+                self._context, self.identity.task, failure=None if how == "Completed" else message or how
+            )
         try:
             self.claim.end(
                 EndRecord(
@@ -321,9 +327,8 @@ class Writer:
                     time=now,
                 )
             )
-            if self.identity.launched:
-                failure = None if how == "Completed" else message or how
-                launch.ended(self._context, self.identity.task, failure=failure)
+            if of_run is not None:
+                launch.tell(self._context, self.identity.task, of_run)
         except TrainpointError as error:
             # The attempt is over either way; a successor sees that this process is gone.
             narrate.logger.warning("the end of attempt %d could not be written down: %s", self.claim.attempt, error)
