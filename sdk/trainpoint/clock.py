@@ -19,7 +19,9 @@ class Clock(Protocol):
         """Seconds that never go back; for measuring and for deadlines."""
         ...
 
-    def sleep(self, seconds: float) -> None: ...
+    def sleep(self, seconds: float) -> None:
+        """Return after so many seconds."""
+        ...
 
 
 class SystemClock:

@@ -27,6 +27,7 @@ class CheckpointInfo:
     """
 
     ref: CheckpointRef
+    """what ``load`` takes"""
     step: int | None
     """completed training steps, where the program gave them"""
     epoch: int | None
@@ -35,7 +36,9 @@ class CheckpointInfo:
     metrics: Mapping[str, float]
     """saved with it, and, as ``list``, ``latest`` and ``best`` find them, recorded later"""
     metadata: JsonObject
+    """as they were saved: plain JSON, at most 2 KiB"""
     owner: str
+    """who launched the run; empty: unknown"""
     parents: tuple[str, ...]
     """names of the checkpoints its task had loaded"""
     time: datetime
@@ -43,15 +46,19 @@ class CheckpointInfo:
     size: int
     """bytes of all files"""
     files: int
+    """how many"""
     status: Status
+    """``Committed`` is good; of a store alone, the others are Corrupt, Superseded and Deleting"""
     latest: bool = True
     """False: never chosen as latest"""
     created_by: Mapping[str, str] = field(default_factory=dict)
+    """host, process, Python and user; on a cluster also pod, node, service account and image"""
     pinned: str = ""
     """why it has to stay, where somebody has pinned it; empty where nobody has"""
 
     @property
     def name(self) -> str:
+        """Of the checkpoint: :attr:`CheckpointRef.name`."""
         return self.ref.name
 
     @property

@@ -108,8 +108,11 @@ class SnapshotId:
     """What tells one checkpoint of a task from another. Ordered as checkpoints are: by attempt, then sequence, uid."""
 
     attempt: int
+    """from 0"""
     sequence: int
+    """from 1, going on across attempts"""
     uid: str
+    """16 hexadecimal digits"""
 
     def __str__(self) -> str:
         return f"{self.attempt}-{self.sequence}-{self.uid}"

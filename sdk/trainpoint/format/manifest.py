@@ -30,8 +30,11 @@ class Extent:
     object: int
     """position in :attr:`Manifest.objects`"""
     offset: int
+    """bytes before it in that object"""
     length: int
+    """bytes, at most 16 MiB"""
     digest: str
+    """BLAKE3, 64 hexadecimal digits"""
 
 
 @dataclass(frozen=True, slots=True)

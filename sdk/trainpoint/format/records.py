@@ -142,6 +142,7 @@ class Skipped:
     """A checkpoint that a policy passed over, and why."""
 
     checkpoint: str
+    """its name"""
     step: int | None
     reason: str
     """one of :mod:`trainpoint.api.reasons`"""
@@ -163,21 +164,26 @@ class LoadedRecord:
 
     attempt: int
     uid: str
+    """of the claim"""
     policy: str
     """``fresh``, ``eager`` or ``none``"""
     source: str
     """who decided the policy, in words"""
     reason: str
+    """one of :mod:`trainpoint.api.reasons`"""
     message: str
     checkpoint: str = ""
     """name of the checkpoint that was loaded; empty: none"""
     task: TaskPath | None = None
     """where that checkpoint lies"""
     snapshot: SnapshotId | None = None
+    """which checkpoint of that task"""
     digest: str = ""
     """of its manifest"""
     step: int | None = None
+    """completed training steps of what was loaded"""
     skipped: tuple[Skipped, ...] = ()
+    """checkpoints that were passed over, newest first"""
     ranks: int = 1
     """how many processes have to load it before any of them begins"""
     round: int = 1
@@ -305,8 +311,10 @@ class RunEndRecord:
     """``runs/<workflow>/<run>.end.json``: how a run ended; written by what launched it."""
 
     outcome: Literal["Succeeded", "Failed", "Stopped"]
+    """how it ended, in a word"""
     message: str
     time: str
+    """when, by the clock of what launched it: ``2026-11-22T09:12:05.000000Z``"""
 
     def to_bytes(self) -> bytes:
         return write_record("RunEnd", asdict(self))

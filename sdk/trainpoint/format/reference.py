@@ -67,6 +67,7 @@ class CheckpointRef:
 
     task: TaskPath
     id: SnapshotId
+    """which of the task's checkpoints: attempt, sequence and uid"""
 
     def __eq__(self, other: object) -> bool:
         # Also between this class and what save() returns, which knows in addition whether it is committed.
@@ -82,6 +83,7 @@ class CheckpointRef:
 
     @property
     def name(self) -> str:
+        """Text that names it, as ``list`` and ``kubectl`` show it; ``load`` takes it."""
         return checkpoint_name(self.task, self.id)
 
     def __str__(self) -> str:
@@ -103,7 +105,9 @@ class CheckpointRef:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> CheckpointRef:
-        """Raises InvalidArgumentError for anything that is not a reference; unknown fields are ignored.
+        """The reference that :meth:`to_json` wrote, in this or an earlier version; unknown fields are ignored.
+
+        Raises InvalidArgumentError for anything that is not a reference.
 
         >>> CheckpointRef.from_json(ref.to_json()) == ref
         True

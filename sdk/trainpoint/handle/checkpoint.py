@@ -41,6 +41,9 @@ class Checkpoint(Saving):
     Identity, store and policy come from where the process runs: arguments, then ``TRAINPOINT_*``, then defaults. A
     process without a workflow is a reader: it lists and loads, and is refused to save.
 
+    Every method raises ClosedError once it is closed, and StoreError (its subclasses say what is wrong) where the store
+    cannot be reached or refuses; what else a method raises stands with it.
+
     >>> with Checkpoint(every_steps=1) as ckpt:
     ...     for step in range(ckpt.step, total):
     ...         train_one(step)
@@ -64,7 +67,7 @@ class Checkpoint(Saving):
         namespace: of Kubernetes, for a reader: whose checkpoints it reads. Outside of the cluster, without a store, a
             kubeconfig finds the store of that namespace.
         every_steps, every: when ``should_save`` says yes: a number of steps; seconds, or a duration such as ``"10m"``.
-            Either suffices; neither means every 5 minutes, or what the policy says.
+            Either suffices; neither means what the policy says, else every 5 minutes.
         temp_dir_root: where ``directory`` and staged saves live until they are uploaded; the system's by default.
         on_error: ``"raise"`` or ``"warn"``: what a failed background save does at the next call.
         signals: whether SIGTERM asks for a final save (main thread only).

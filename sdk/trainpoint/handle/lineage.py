@@ -47,6 +47,7 @@ class LineageEntry:
     ref: CheckpointRef | None
     """None: nobody knows where it lay"""
     state: State
+    """whether it can still be loaded"""
     depth: int
     """loads between this and what was asked for; 0 for that itself"""
     why: str
@@ -54,6 +55,7 @@ class LineageEntry:
     step: int | None
     """completed training steps"""
     owner: str
+    """who launched its run; empty: unknown"""
     time: datetime | None
     """when it was committed, by the writer's clock (UTC)"""
     parents: tuple[str, ...]

@@ -21,6 +21,7 @@ from trainpoint.identity import IndexArgument, index_text
 from trainpoint.transfer.ranged import open_file
 
 StrPath = str | Path
+"""A path as a caller may write it."""
 
 
 class Reading(ABC):
@@ -130,6 +131,9 @@ class Reading(ABC):
     def best(self, metric: str, mode: Literal["min", "max"]) -> CheckpointInfo | None:
         """The checkpoint of this task with the lowest or highest ``metric``; None if none has it.
 
+        NaN is never best, ties go to the newer. Reads every manifest of the task. Raises InvalidArgumentError for
+        another mode.
+
         >>> ckpt.best("loss", "min").metrics["loss"]
         0.25
         """
@@ -175,7 +179,9 @@ class Reading(ABC):
         return info
 
     def files(self, ref: Reference) -> Sequence[FileEntry]:
-        """The files of a checkpoint, with sizes, modes and digests; their bytes are not read.
+        """The files of a checkpoint, with sizes in bytes, modes and digests; their bytes are not read.
+
+        Raises CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError.
 
         >>> [(file.path, file.size) for file in ckpt.files(ref)]
         [('log.txt', 10), ('model.txt', 7)]
@@ -186,6 +192,13 @@ class Reading(ABC):
 
     def open(self, ref: Reference, file: str) -> BinaryIO:
         """One file of a checkpoint as a seekable stream: reads what is asked for, verified.
+
+        Args:
+            file: its path in the checkpoint; a link is followed.
+        Raises:
+            InvalidArgumentError: there is no such file.
+            CheckpointNotFoundError, CheckpointDeletedError.
+            CorruptCheckpointError: also while reading, where bytes are not what was saved.
 
         >>> with ckpt.open(ref, "log.txt") as file:
         ...     file.read(4)

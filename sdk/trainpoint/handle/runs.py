@@ -22,6 +22,7 @@ from trainpoint.handle.visible import run_record
 from trainpoint.identity import IndexArgument, index_text
 
 Mode = Literal["min", "max"]
+"""Which end of a metric is better."""
 LATEST_ARTIFACT = "latest_checkpoint"
 """The name under which every task has an artifact: what was published, else its latest checkpoint."""
 
@@ -39,6 +40,7 @@ class RunTask:
 
     _catalog: BucketCatalog = field(compare=False)
     path: TaskPath
+    """workflow, run, task, index and namespace"""
 
     @property
     def name(self) -> str:
@@ -242,10 +244,12 @@ class WorkflowRun:
 
     @property
     def finished(self) -> bool:
+        """Whether its end was written down."""
         return self.end is not None
 
     @property
     def successful(self) -> bool:
+        """Whether it has succeeded."""
         return self.outcome == "Succeeded"
 
     @property

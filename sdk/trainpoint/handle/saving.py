@@ -34,7 +34,7 @@ class Saving(Marking):
         """Whether it is time to save, ``step`` being the completed training steps.
 
         It goes on to say True until something is saved. After SIGTERM it says True exactly once more, whatever the
-        rhythm.
+        rhythm. Raises NotInJobError in a reader.
 
         >>> with Checkpoint(every_steps=100) as ckpt:
         ...     for step in range(300):
@@ -81,7 +81,7 @@ class Saving(Marking):
             name: series of the checkpoint, such as ``"best"`` kinds of one's own.
             step: completed training steps; describes, orders nothing.
             metrics: at most 32 numbers by name; tensors with ``.item()`` are fine; NaN is kept and never best.
-            metadata: at most 2 KiB of plain JSON.
+            metadata: at most 2 KiB of plain JSON; comes back as ``info.metadata``.
             latest: False for one that no policy may choose.
         Raises:
             NotInJobError, InvalidArgumentError, UnstorableError, SupersededError, SaveFailedError (of an earlier save).
@@ -197,7 +197,11 @@ class Saving(Marking):
         self._need_writer("publish").publish(name, value)
 
     def wait(self) -> None:
-        """Return when every save so far is committed; raise what failed among them.
+        """Return when every save so far is committed.
+
+        Raises:
+            NotInJobError: this process has no identity.
+            SaveFailedError, SupersededError: what failed among them, once.
 
         >>> ref = ckpt.save(step=300, wait=False)
         >>> ckpt.wait()

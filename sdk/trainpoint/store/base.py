@@ -21,6 +21,7 @@ class ObjectInfo:
     """One row of a listing."""
 
     key: str
+    """relative to the store"""
     size: int
     """bytes"""
     modified: datetime

@@ -52,25 +52,31 @@ class MemoryStore:
 
     @property
     def url(self) -> str:
+        """``memory://name``, which ``store=`` and ``TRAINPOINT_STORE`` take in the same process."""
         return f"memory://{self._name}"
 
     def put(self, key: str, data: Buffer) -> None:
+        """Write a whole object; replaces one that is there."""
         self._request("put", check_key(key))
         self._write(key, bytes(data))
 
     def put_stream(self, key: str, chunks: Iterable[Buffer]) -> None:
+        """Write a whole object from chunks."""
         self._request("put_stream", check_key(key))
         self._write(key, b"".join(chunks))
 
     def get(self, key: str) -> bytes:
+        """A whole object. Raises ObjectNotFoundError."""
         self._request("get", check_key(key))
         return self._read(key)
 
     def read(self, key: str, offset: int, length: int) -> Buffer:
+        """At most ``length`` bytes from ``offset`` on. Raises ObjectNotFoundError."""
         self._request("read", check_key(key))
         return self._read(key)[offset : offset + length]
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[ObjectInfo]:
+        """Objects whose key begins with ``prefix``, sorted, behind the key ``after``; fetched in pages of 1000."""
         check_prefix(prefix)
         while True:
             page = self._page(prefix, after)
@@ -80,12 +86,14 @@ class MemoryStore:
             after = page[-1].key
 
     def children(self, prefix: str) -> Sequence[str]:
+        """Names of the folders directly below ``prefix``, sorted."""
         self._request("children", check_prefix(prefix))
         with self._lock:
             rests = [key[len(prefix) :] for key in self._objects if key.startswith(prefix)]
         return sorted({rest.partition("/")[0] for rest in rests if "/" in rest})
 
     def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is fine."""
         self._request("delete", check_key(key))
         with self._lock:
             self._objects.pop(key, None)

@@ -24,12 +24,15 @@ class FakeClock:
         """Seconds of each sleep so far."""
 
     def now(self) -> datetime:
+        """The start and what has passed since, in UTC."""
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
+        """Seconds that have passed since the start."""
         return self._elapsed
 
     def sleep(self, seconds: float) -> None:
+        """Let so many seconds pass, and write them down in :attr:`slept`."""
         self.slept.append(seconds)
         self.advance(seconds)
 
@@ -53,9 +56,11 @@ class FakeChance:
         self._lock = threading.Lock()
 
     def uid(self) -> str:
+        """16 hexadecimal digits."""
         with self._lock:
             return f"{self._random.getrandbits(64):016x}"
 
     def fraction(self) -> float:
+        """In [0, 1)."""
         with self._lock:
             return self._random.random()
