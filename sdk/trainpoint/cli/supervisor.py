@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -71,6 +71,13 @@ class Progress:
         except (OSError, struct.error):
             return None
         return None if step < 0 else int(step)
+
+    def workflow(self) -> str:
+        """That of the task which the process has claimed; empty: it has claimed none."""
+        try:
+            return self.path.read_bytes()[8:].partition(b"\0")[0].decode(errors="replace")
+        except OSError:
+            return ""
 
 
 @dataclass(slots=True)
@@ -145,6 +152,10 @@ class Supervisor:
         before = self._account
         try:
             self._account = self._read()
+            own = self.progress.workflow()
+            if own and own != self.launch.workflow and not self._account.claims:  # the program has named it itself
+                self.launch = replace(self.launch, workflow=own)
+                self._account = self._read()
         except TrainpointError as error:
             say(f"the program ended: {ended}; what it committed is not known: {error.message}")
             return AttemptView(number=len(self._history), exit_code=ended.exit_code, signal=ended.signal)

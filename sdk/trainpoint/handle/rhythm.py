@@ -69,6 +69,11 @@ class Rhythm:
         if self._progress is not None:
             os.pwrite(self._progress, struct.pack("<q", step), 0)
 
+    def of_workflow(self, workflow: str) -> None:
+        """Whose training it is: a program may name its workflow itself, and not as its supervisor does."""
+        if self._progress is not None:
+            os.pwrite(self._progress, workflow.encode() + b"\0", struct.calcsize("<q"))
+
     def saved(self, step: int | None) -> None:
         """A save begins."""
         self._last_saved_step = step if step is not None else self._last_saved_step

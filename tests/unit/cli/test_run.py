@@ -274,6 +274,19 @@ def test_a_program_with_its_own_task_and_index_is_followed(folder: Path) -> None
     assert "attempt 1 in 0 s (progress since the last start, budget still 3)" in narration(done.stderr)
 
 
+def test_a_program_that_names_its_workflow_itself_is_followed(folder: Path) -> None:
+    script = (folder / "train.py").read_text().replace("every_steps=10", "every_steps=10, workflow='mine'")
+    (folder / "train.py").write_text(script)
+    done = supervise("--policy", "policy.yaml", "--", PYTHON, "train.py", "30", "15:kill", cwd=folder)
+    assert (done.returncode, starts(done.stdout)) == (0, [0, 10])
+    assert "attempt 1 in 0 s (progress since the last start, budget still 3)" in narration(done.stderr)
+    (run,) = catalog(folder).runs(LOCAL_NAMESPACE, "mine")
+    end = catalog(folder).run_end(LOCAL_NAMESPACE, "mine", run.run)
+    assert end is not None
+    assert end.outcome == "Succeeded"
+    assert catalog(folder).workflows(LOCAL_NAMESPACE) == ["mine"]
+
+
 def test_progress_in_any_of_several_tasks_is_progress(folder: Path) -> None:
     one = (folder / "train.py").read_text().partition("with Checkpoint")
     body = "with Checkpoint" + one[2].replace("every_steps=10", "every_steps=10, task=task")
