@@ -71,13 +71,14 @@ class KindCluster:
         return next(str(n["Gateway"]) for n in networks if "." in n.get("Gateway", ""))
 
     def trainer_image(self) -> str:
-        """The project's image with this checkout's code and the programs of the tests, on every worker. Its name."""
-        host, programs, recipe = self.host, ROOT / "tests/support/programs", ROOT / "tests/support/trainer/Dockerfile"
+        """The project's image with this checkout's code, programs and examples, on every worker. Its name."""
+        host, recipe = self.host, ROOT / "tests/support/trainer/Dockerfile"
+        programs, examples = ROOT / "tests/support/programs", ROOT / "examples"
         with building(self.places) as wheel:
             plain = built(host, "trainer", wheel)
-            tag = f"{_TRAINER}:{key_of(plain, recipe, programs)}"
+            tag = f"{_TRAINER}:{key_of(plain, recipe, programs, examples)}"
             if not in_engine(host, tag):
-                build_upon(host, tag, recipe, plain, {"programs": programs})
+                build_upon(host, tag, recipe, plain, {"programs": programs, "examples": examples})
                 remove_others(host, _TRAINER, keep=(tag,))
             load_image(host, tag, WORKERS)
         return tag
