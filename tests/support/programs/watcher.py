@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trainpoint import Checkpoint, CheckpointNotFoundError, Workflow
+from trainpoint import Checkpoint, CheckpointInfo, CheckpointNotFoundError, RunNotFoundError, Workflow
 
 UNTIL = int(os.environ["UNTIL"])
 
@@ -22,10 +24,9 @@ def number(folder: Path) -> str:
 with Checkpoint() as ckpt:
     while True:
         begun = time.time()
-        try:
+        found: Sequence[CheckpointInfo] = ()
+        with suppress(CheckpointNotFoundError, RunNotFoundError):  # the run has not begun
             found = ckpt.list(task=Workflow(os.environ["WATCHED"], owner="*").latest_run["main"].task)
-        except CheckpointNotFoundError:  # the run has not begun
-            found = ()
         rows = [f"{info.attempt}-{info.sequence}@{info.time.timestamp():.3f}" for info in found]
         print("listed", f"{begun:.3f}", *rows, flush=True)
         if found and found[0].step is not None and found[0].step >= UNTIL:
