@@ -61,8 +61,6 @@ SPECIAL: Final = frozenset(
     f"__{name}__" for name in ("enter", "exit", "getitem", "contains", "iter", "len", "bool", "eq", "hash", "str")
 )
 """Special methods that programs rely on; the page shows those that have a docstring."""
-INTERNAL: Final = frozenset({"on_preempted", "on_forked"})
-"""For other modules of the handle, not for users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 
 def _spoken(node: ast.FunctionDef) -> bool:
-    return node.name in SPECIAL or (_public(node.name) and node.name not in INTERNAL)
+    return node.name in SPECIAL or _public(node.name)
 
 
 def _public(name: str) -> bool:

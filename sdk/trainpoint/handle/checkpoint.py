@@ -319,12 +319,12 @@ class Checkpoint(Saving):
 
     # --- what other modules call --------------------------------------------------------------------------------------
 
-    def on_preempted(self) -> None:
+    def _on_preempted(self) -> None:
         """SIGTERM came (called in a signal handler: sets a flag, nothing else)."""
         if self._writer is not None:
             self._writer.rhythm.preempted = True
 
-    def on_forked(self) -> None:
+    def _on_forked(self) -> None:
         """This is a forked child's copy: closed, and nothing of the parent's is touched."""
         self._closed = "was opened by the parent of this forked process"
         atexit.unregister(self._close_at_exit)

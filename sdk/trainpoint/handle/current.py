@@ -71,10 +71,11 @@ class Current:
     """Where this code runs. Use the one instance: ``from trainpoint import current``.
 
     >>> from trainpoint import checkpoint, current
-    >>> @checkpoint
-    ... def train(steps):
-    ...     for step in range(current.checkpoint.step, steps):
-    ...         ...
+    >>> @checkpoint(load_policy="eager")
+    ... def main(steps):
+    ...     return list(range(current.checkpoint.step, steps))
+    >>> main(203)
+    [200, 201, 202]
     """
 
     __slots__ = ()

@@ -71,6 +71,9 @@ def checkpoint(
     ...     for step in range(ckpt.step, steps):
     ...         if ckpt.should_save(step + 1):
     ...             ckpt.save(step=step + 1)
+    >>> train(200)
+    >>> Workflow("digits").latest_run["train"].task.latest.step
+    200
 
     Coroutine functions work too; opening and closing, which wait for the store, hold up their event loop.
 

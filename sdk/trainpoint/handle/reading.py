@@ -154,7 +154,8 @@ class Reading(ABC):
             include: only files that match one of these patterns, such as ``["model*"]``.
             merge: put the files among those that are there instead of replacing the directory.
         Raises:
-            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError;
+            CheckpointNotFoundError, CheckpointDeletedError, CorruptCheckpointError, StorePermissionError.
+            InvalidArgumentError: what is given names no checkpoint.
             NotMatchingError: its metadata are not those that ``match=`` asks for.
 
         >>> info = ckpt.load(ref, "there", include=["model*"])

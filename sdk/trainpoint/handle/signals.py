@@ -19,8 +19,8 @@ from typing import Protocol
 class Preemptible(Protocol):
     """What a handle offers to this module."""
 
-    def on_preempted(self) -> None: ...
-    def on_forked(self) -> None: ...
+    def _on_preempted(self) -> None: ...
+    def _on_forked(self) -> None: ...
 
 
 class _Handles:
@@ -104,7 +104,7 @@ def _uninstall() -> None:
 
 def _on_sigterm(number: int, frame: FrameType | None) -> None:
     for handle in _registry.listening.alive():
-        handle.on_preempted()
+        handle._on_preempted()
     previous = _registry.previous
     if callable(previous):
         previous(number, frame)
@@ -115,7 +115,7 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 def _after_fork_in_child() -> None:
     for handle in _registry.handles.alive():
-        handle.on_forked()
+        handle._on_forked()
     _registry.handles = _Handles()
     _registry.listening = _Handles()
     if _registry.installed:
