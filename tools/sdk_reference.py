@@ -1,7 +1,7 @@
 """Write docs/reference/python.md and tests/unit/api_snapshot.txt from the SDK (``--check``: are they current?).
 
-Both tell the same surface: the page with what it means, the snapshot in one line for each name, so that a change of the
-API is seen in a review.
+Both tell the same surface: the page with what it means, the snapshot in a line for each name, so that a change of
+the API is seen in a review.
 """
 
 from __future__ import annotations
@@ -64,12 +64,23 @@ def snapshot() -> str:
 
 
 def _snapshot_lines(member: Member) -> Iterator[str]:
-    if member.kind in ("class", "function", "method", "classmethod"):
-        yield f"{member.kind} {member.title}{member.signature}".replace("\n", f"\n{member.kind} ")
-    elif member.kind == "constant":
+    if member.kind == "constant":
         yield f"{member.title} = {member.signature}"
-    else:
+    elif member.kind in ("attribute", "property"):
         yield f"{member.kind} {member.title}: {member.signature}"
+    else:
+        for line in f"{member.title}{member.signature}".splitlines():
+            yield from _call_lines(member, line)
+
+
+def _call_lines(member: Member, line: str) -> Iterator[str]:
+    """A long signature has a line for each argument, which says by itself whose it is."""
+    if len(line) <= WIDTH:
+        yield f"{member.kind} {line}"
+        return
+    _, *arguments, end = _broken(line)
+    yield f"{member.kind} {member.title}(…{end}"
+    yield from (f"    {member.title} {argument.strip().removesuffix(',')}" for argument in arguments)
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -150,6 +150,33 @@ def test_a_store_of_then_is_listed(store: Path) -> None:
             ckpt.load(CheckpointRef(golden_files.TASK, golden_files.GONE))
 
 
+def test_objects_that_a_later_version_adds_are_passed_over(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "store", tmp_path / "store")
+    for key in OBJECTS:
+        if key.startswith("ns/"):
+            there = tmp_path / "store" / key
+            (there.parent / f"{there.name.partition('.')[0]}.later").write_bytes(b"in a form that nobody knows yet")
+    (tmp_path / "store" / "ns" / "_" / "later").mkdir()
+    (tmp_path / "store" / "ns" / "_" / "later" / "x.json").write_bytes(b"{}")
+    with Checkpoint(store=str(tmp_path / "store")) as ckpt:
+        assert [i.sequence for i in ckpt.list(task=str(golden_files.TASK), all=True)] == [5, 4, 2, 1]
+        assert ckpt.load(REFERENCE).step == 200
+    with Checkpoint(workflow="digits", run=golden_files.TASK.run, store=str(tmp_path / "store")) as ckpt:
+        assert (ckpt.attempt, ckpt.info.sequence if ckpt.info else 0) == (2, 5)
+        assert ckpt.save().id.sequence == 6
+    run = Workflow("digits", owner="*", store=str(tmp_path / "store")).latest_run
+    assert run["main"].task.artifacts == ("best_checkpoint", "v1.2")
+
+
+def test_a_run_of_then_goes_on_today(tmp_path: Path) -> None:
+    shutil.copytree(GOLDEN / "store", tmp_path / "store")
+    task = golden_files.TASK
+    with Checkpoint(workflow=task.workflow, run=task.run, store=str(tmp_path / "store")) as ckpt:
+        assert ckpt.attempt == 2
+        assert ckpt.info is not None and ckpt.info.ref == CheckpointRef(task, golden_files.LAST)
+        assert ckpt.save(step=201).id.sequence == 6
+
+
 def test_a_run_of_then_says_how_it_ended_and_what_it_published(store: Path) -> None:
     run = Workflow("digits", owner="*", store=str(store)).latest_successful_run
     task = run["main"].task
