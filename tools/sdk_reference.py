@@ -15,8 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script from anywhere
 
 from tools.page import write_or_check
-from tools.sdk_surface import SPECIAL, Member, not_in_a_chapter, surface
-from trainpoint.errors import error_classes
+from tools.sdk_surface import SPECIAL, Member, members_of, not_in_a_chapter, surface
+from trainpoint.errors import TrainpointError, error_classes
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "reference" / "python.md"
@@ -57,6 +57,7 @@ def snapshot() -> str:
         for members in names:
             lines += [line for member in members for line in _snapshot_lines(member)]
     lines += ["", "# Errors", ""]
+    lines += [line for member in members_of(TrainpointError) for line in _snapshot_lines(member)]
     for cls in error_classes().values():
         bases = ", ".join(b.__name__ for b in cls.__bases__)
         lines.append(f"error {cls.code} {cls.__name__}({bases}) exit {cls.exit_code}")
@@ -151,8 +152,8 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _inline(text: str) -> str:
-    text = re.sub(r":\w+:`~?(?:trainpoint\.(?:\w+\.)*)?([\w.]+)`", r"`\1`", text)
-    return text.replace("``", "`")
+    text = re.sub(r":\w+:`~?(?:trainpoint\.(?:[a-z]\w*\.)*)?([\w.]+)`", r"`\1`", text).replace("``", "`")
+    return re.sub(r"(?<![`\w])([A-Z]\w+Error)(?![`\w])", r"`\1`", text)
 
 
 def markdown(doc: str) -> Iterator[str]:

@@ -29,8 +29,10 @@ class TrainpointError(Exception):
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.remedy = remedy
+        self.message: str = message
+        """what happened, and where"""
+        self.remedy: str = remedy
+        """what to do; empty where nothing can be said"""
 
     def __str__(self) -> str:
         return f"[{self.code}] {self.message}" + (f"\n    {self.remedy}" if self.remedy else "")

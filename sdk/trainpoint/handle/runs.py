@@ -153,6 +153,9 @@ class RunStep:
 
         Raises:
             InvalidArgumentError: there are several indexes; the message names them.
+
+        >>> Workflow("digits")["digits-1"]["main"].task.latest.step
+        200
         """
         if len(self.tasks) == 1:
             return self.tasks[0]
