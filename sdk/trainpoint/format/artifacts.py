@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from trainpoint.format.layout import TaskPath, check_name
 from trainpoint.format.manifest import task_from_json, task_to_json
-from trainpoint.format.records import read_record, write_record
+from trainpoint.format.records import reading_record, write_record
 
 ARTIFACT_LIMIT_BYTES: Final = 16 * 1024
 """The largest value of an artifact, as JSON text in UTF-8."""
@@ -65,12 +65,12 @@ class ArtifactRecord:
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> ArtifactRecord:
         """Raises CorruptRecordError. Whether it is the record that belongs there: see :attr:`key`."""
-        value = read_record("Artifact", data, key=key)
-        return cls(
-            task=task_from_json(value["task"]),
-            name=str(value["name"]),
-            value=value["value"],
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            time=str(value["time"]),
-        )
+        with reading_record("Artifact", data, key=key) as value:
+            return cls(
+                task=task_from_json(value["task"]),
+                name=str(value["name"]),
+                value=value["value"],
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                time=str(value["time"]),
+            )

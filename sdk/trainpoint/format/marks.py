@@ -8,7 +8,7 @@ from typing import Final
 
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import task_from_json, task_to_json
-from trainpoint.format.records import read_record, write_record
+from trainpoint.format.records import reading_record, write_record
 
 METRICS_LIMIT: Final = 32
 """Metrics of one checkpoint, those that it was saved with and later ones together."""
@@ -44,8 +44,8 @@ class PinRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> PinRecord:
-        value = read_record("Pin", data, key=key)
-        return cls(str(value["reason"]), str(value["by"]), str(value["time"]), bool(value["ofObject"]))
+        with reading_record("Pin", data, key=key) as value:
+            return cls(str(value["reason"]), str(value["by"]), str(value["time"]), bool(value["ofObject"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,12 @@ class LateMetricRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> LateMetricRecord:
-        value = read_record("Metric", data, key=key)
-        return cls(
-            task=task_from_json(value["task"]),
-            snapshot=SnapshotId.parse(value["snapshot"]),
-            name=str(value["name"]),
-            value=str(value["value"]),
-            by=str(value["by"]),
-            time=str(value["time"]),
-        )
+        with reading_record("Metric", data, key=key) as value:
+            return cls(
+                task=task_from_json(value["task"]),
+                snapshot=SnapshotId.parse(value["snapshot"]),
+                name=str(value["name"]),
+                value=str(value["value"]),
+                by=str(value["by"]),
+                time=str(value["time"]),
+            )

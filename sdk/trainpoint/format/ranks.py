@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainpoint.format.digest import digest_of
-from trainpoint.format.records import read_record, write_record
+from trainpoint.format.records import reading_record, write_record
 
 Word = Literal["Loaded", "Unusable", "Failed"]
 """Of a rank: has it; found that it cannot be used by anybody; could not load it, which says nothing about it."""
@@ -47,15 +47,15 @@ class VoteRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> VoteRecord:
-        value = read_record("Vote", data, key=key)
-        return cls(
-            rank=int(value["rank"]),
-            nonce=str(value["nonce"]),
-            round=int(value["round"]),
-            word=value["word"],
-            message=str(value["message"]),
-            reason=str(value["reason"]),
-        )
+        with reading_record("Vote", data, key=key) as value:
+            return cls(
+                rank=int(value["rank"]),
+                nonce=str(value["nonce"]),
+                round=int(value["round"]),
+                word=value["word"],
+                message=str(value["message"]),
+                reason=str(value["reason"]),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +82,10 @@ class GoRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> GoRecord:
-        value = read_record("Go", data, key=key)
-        return cls(
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            round=int(value["round"]),
-            nonces={int(rank): str(nonce) for rank, nonce in value["nonces"].items()},
-        )
+        with reading_record("Go", data, key=key) as value:
+            return cls(
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                round=int(value["round"]),
+                nonces={int(rank): str(nonce) for rank, nonce in value["nonces"].items()},
+            )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -24,6 +25,18 @@ def read_record(kind: str, data: bytes, *, key: str) -> JsonObject:
     if value.get("kind") != kind:
         raise CorruptRecordError(f"{key} is a record of kind {value.get('kind')!r}, not {kind!r}")
     return value
+
+
+@contextmanager
+def reading_record(kind: str, data: bytes, *, key: str) -> Iterator[JsonObject]:
+    """As :func:`read_record`; what the block finds missing or without a meaning is a CorruptRecordError too."""
+    value = read_record(kind, data, key=key)
+    try:
+        yield value
+    except KeyError as error:
+        raise CorruptRecordError(f"{key} has no field {error}, as a record of kind {kind!r} has") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise CorruptRecordError(f"{key} is not a record of kind {kind!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +96,14 @@ class IntentRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> IntentRecord:
-        value = read_record("Intent", data, key=key)
-        return cls(
-            task=task_from_json(value["task"]),
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            holder=Holder.from_json(value["holder"]),
-            time=str(value["time"]),
-        )
+        with reading_record("Intent", data, key=key) as value:
+            return cls(
+                task=task_from_json(value["task"]),
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                holder=Holder.from_json(value["holder"]),
+                time=str(value["time"]),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +138,16 @@ class AttemptRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> AttemptRecord:
-        value = read_record("Attempt", data, key=key)
-        return cls(
-            task=task_from_json(value["task"]),
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            holder=Holder.from_json(value["holder"]),
-            time=str(value["time"]),
-            seen={int(a): int(s) for a, s in value["seen"].items()},
-            first_sequence=int(value["firstSequence"]),
-        )
+        with reading_record("Attempt", data, key=key) as value:
+            return cls(
+                task=task_from_json(value["task"]),
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                holder=Holder.from_json(value["holder"]),
+                time=str(value["time"]),
+                seen={int(a): int(s) for a, s in value["seen"].items()},
+                first_sequence=int(value["firstSequence"]),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,26 +234,26 @@ class LoadedRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> LoadedRecord:
-        value = read_record("Loaded", data, key=key)
-        return cls(
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            policy=str(value["policy"]),
-            source=str(value["source"]),
-            reason=str(value["reason"]),
-            message=str(value["message"]),
-            checkpoint=str(value["checkpoint"]),
-            task=task_from_json(value["task"]) if value["task"] else None,
-            snapshot=SnapshotId.parse(value["snapshot"]) if value["snapshot"] else None,
-            digest=str(value["manifestDigest"]),
-            step=None if value["step"] is None else int(value["step"]),
-            skipped=tuple(Skipped.from_json(s) for s in value["skipped"]),
-            ranks=int(value.get("ranks", 1)),
-            round=int(value.get("round", 1)),
-            request=str(value.get("request", "")),
-            request_by=str(value.get("requestBy", "")),
-            since=int(value.get("since", 0)),
-        )
+        with reading_record("Loaded", data, key=key) as value:
+            return cls(
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                policy=str(value["policy"]),
+                source=str(value["source"]),
+                reason=str(value["reason"]),
+                message=str(value["message"]),
+                checkpoint=str(value["checkpoint"]),
+                task=task_from_json(value["task"]) if value["task"] else None,
+                snapshot=SnapshotId.parse(value["snapshot"]) if value["snapshot"] else None,
+                digest=str(value["manifestDigest"]),
+                step=None if value["step"] is None else int(value["step"]),
+                skipped=tuple(Skipped.from_json(s) for s in value["skipped"]),
+                ranks=int(value.get("ranks", 1)),
+                round=int(value.get("round", 1)),
+                request=str(value.get("request", "")),
+                request_by=str(value.get("requestBy", "")),
+                since=int(value.get("since", 0)),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,17 +287,17 @@ class EndRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> EndRecord:
-        value = read_record("End", data, key=key)
-        return cls(
-            attempt=int(value["attempt"]),
-            uid=str(value["uid"]),
-            how=value["how"],
-            exit_code=value["exitCode"],
-            signal=value["signal"],
-            message=str(value["message"]),
-            last_step=value["lastStep"],
-            time=str(value["time"]),
-        )
+        with reading_record("End", data, key=key) as value:
+            return cls(
+                attempt=int(value["attempt"]),
+                uid=str(value["uid"]),
+                how=value["how"],
+                exit_code=value["exitCode"],
+                signal=value["signal"],
+                message=str(value["message"]),
+                last_step=value["lastStep"],
+                time=str(value["time"]),
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,8 +315,8 @@ class RunRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> RunRecord:
-        value = read_record("Run", data, key=key)
-        return cls(*(str(value[k]) for k in ("namespace", "workflow", "run", "owner", "time")))
+        with reading_record("Run", data, key=key) as value:
+            return cls(*(str(value[k]) for k in ("namespace", "workflow", "run", "owner", "time")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,8 +334,8 @@ class RunEndRecord:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> RunEndRecord:
-        value = read_record("RunEnd", data, key=key)
-        return cls(outcome=value["outcome"], message=str(value["message"]), time=str(value["time"]))
+        with reading_record("RunEnd", data, key=key) as value:
+            return cls(outcome=value["outcome"], message=str(value["message"]), time=str(value["time"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +349,8 @@ class StoreMarker:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, key: str) -> StoreMarker:
-        return cls(store_id=str(read_record("Store", data, key=key)["storeId"]))
+        with reading_record("Store", data, key=key) as value:
+            return cls(store_id=str(value["storeId"]))
 
 
 def log_entry(action: Literal["Commit", "Delete"], task: TaskPath, snapshot: SnapshotId, time: str) -> bytes:

@@ -13,12 +13,22 @@ import pytest
 
 from tests.unit.format import golden_files
 from tests.unit.format.golden_files import GOLDEN, KEYS, OBJECTS, REFERENCE, Golden
-from trainpoint import Checkpoint, CheckpointDeletedError, CheckpointRef, NewerFormatError, Workflow
+from trainpoint import (
+    Checkpoint,
+    CheckpointDeletedError,
+    CheckpointRef,
+    CorruptRecordError,
+    NewerFormatError,
+    Workflow,
+)
 from trainpoint.format import artifacts, layout
 from trainpoint.format.digest import JsonObject, canonical, seal, unseal
 from trainpoint.format.layout import AttemptSuffix, ManifestSuffix
 
 DECIDE = "format v1 is frozen; if this is meant, docs/reference/format.md says what may change, and how it is written"
+
+MARKS = {"Lost", "Fence", "Beat", "Tombstone", "Archived", "Corrupt", "Log"}
+"""Kinds whose keys say everything: nobody reads their fields."""
 
 every_object = pytest.mark.parametrize(
     ("key", "golden"), OBJECTS.items(), ids=[f"{g.kind}-{k}" for k, g in OBJECTS.items()]
@@ -100,6 +110,28 @@ def test_a_newer_format_is_refused_before_anything_else_is_read(key: str, golden
     newer: JsonObject = {"formatVersion": 2, "kind": "in a form that nobody knows yet"}
     with pytest.raises(NewerFormatError, match="format version 2"):
         golden.read(seal(newer), key=key)
+
+
+OPTIONAL = {"Loaded": {"ranks", "round", "request", "requestBy", "since"}}
+"""By kind, fields that version 1 got before it was frozen: a reader has a value for those that are absent."""
+
+
+@every_object
+def test_an_object_without_one_of_its_fields_is_corrupt(key: str, golden: Golden) -> None:
+    value = unseal(golden_bytes(key), key=key)
+    for name in set(value) - {"formatVersion", "kind"}:
+        without = seal({k: v for k, v in value.items() if k != name})
+        if name in OPTIONAL.get(golden.kind, ()):
+            golden.read(without, key=key)
+        elif golden.kind not in MARKS:
+            with pytest.raises(CorruptRecordError, match=name):
+                golden.read(without, key=key)
+
+
+@every_object
+def test_an_object_of_another_kind_is_corrupt(key: str, golden: Golden) -> None:
+    with pytest.raises(CorruptRecordError):
+        golden.read(seal({"formatVersion": 1, "kind": "Other"}), key=key)
 
 
 def test_what_the_keys_say_is_read_back() -> None:
