@@ -55,6 +55,20 @@ def started_from(record: LoadedRecord, found: Manifest | None, seconds: float) -
     logger.info("attempt %d  load policy %s, from %s", record.attempt, record.policy, record.source)
 
 
+def loaded(found: Manifest, size: int, seconds: float) -> None:
+    """One line for what the program itself has loaded into the directory of its handle.
+
+    Args:
+        size: bytes of the files that were asked for.
+    """
+    s = found.snapshot
+    what = f"step {s.step} of {s.task}" if s.step is not None else f"a checkpoint of {s.task}"
+    logger.info(
+        "loaded %s (attempt %d, sequence %d, %s in %.1f s, verified; the program chose it)",
+        what, s.id.attempt, s.id.sequence, size_text(size), seconds,
+    )  # fmt: skip
+
+
 def ignored(policy: str, run: str, count: int) -> None:
     """A new run says what it does not load, so that nobody wonders."""
     noun = "checkpoint" if count == 1 else "checkpoints"

@@ -11,6 +11,7 @@ from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.context import Context
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import FileEntry, Manifest
+from trainpoint.handle import narrate
 from trainpoint.handle.latest import latest_of
 from trainpoint.handle.lineage import DEPTH, LineageEntry, lineage_of, lineage_of_task
 from trainpoint.handle.listing import CheckpointList, checkpoints
@@ -18,6 +19,7 @@ from trainpoint.handle.load import Reference, best, load_named, read_manifest, r
 from trainpoint.handle.runs import RunTask
 from trainpoint.handle.scope import attempt_number, find_tasks, tasks_meant
 from trainpoint.identity import IndexArgument, index_text
+from trainpoint.transfer.download import select
 from trainpoint.transfer.ranged import open_file
 
 StrPath = str | Path
@@ -165,7 +167,8 @@ class Reading(ABC):
         200
         """
         self._need_open()
-        catalog = self._context.catalog
+        catalog, clock = self._context.catalog, self._context.clock
+        began = clock.monotonic()
         found = load_named(
             catalog,
             resolve(catalog, ref, self._own_task, namespace=self._context.namespace),
@@ -175,6 +178,9 @@ class Reading(ABC):
             mark=self._marks,
             match=self._context.match,
         )
+        if path is None:
+            size = sum(found.files[number].size for number in select(found, include).files)
+            narrate.loaded(found, size, clock.monotonic() - began)
         info = info_of(found)
         self._note_loaded(found, info if path is None else None)
         return info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,23 @@ def test_every_form_of_a_reference_loads_the_same_checkpoint(url: str) -> None:
         for form in forms:
             assert reader.load(form).step == 2
             assert (reader.path / "step").read_text() == "2"
+
+
+def test_a_load_into_the_own_directory_is_a_line_of_the_log(
+    url: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    name = save_steps(url, 1, 2)[1]
+
+    def said(where: Path | None = None, include: Sequence[str] = ()) -> str:
+        caplog.clear()
+        with caplog.at_level("INFO", "trainpoint"), Checkpoint(store=url) as reader:
+            reader.load(name, where, include=include)
+        return caplog.text
+
+    assert "loaded step 2 of w/r/main (attempt 0, sequence 2, 11 B in " in said()
+    assert "sequence 2, 10 B in " in said(include=["model*"]), "of what was asked for"
+    assert "verified; the program chose it)" in said()
+    assert said(tmp_path / "there") == "", "a copy somewhere else is no state to go on from"
 
 
 def test_latest_and_best_speak_of_the_own_task(url: str) -> None:
