@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,6 +162,33 @@ def test_a_running_task_is_listed_as_it_saves_and_after_a_retry(here: Place) -> 
             reader.list(task="talk/r/none")
         with pytest.raises(RunNotFoundError):
             reader.list(task="talk/r/main/3")
+
+
+def test_all_workflows_of_a_namespace_are_listed_inside_and_outside_of_a_task(here: Place) -> None:
+    for number, (workflow, run, owner) in enumerate(
+        [("one", "a", "ada"), ("two", "b", "ada"), ("two", "c", "bob"), ("one", "d", "ada")], 1
+    ):
+        with Checkpoint(workflow=workflow, run=run, owner=owner, load_policy=None) as ckpt:
+            ckpt.save(step=number)
+            ckpt.save(step=10 * number)
+    with Checkpoint() as reader:
+        mine = [info.step for info in reader.list(workflow="*")]
+        all_of_them = reader.list(workflow="*", owner="*")
+        assert mine == [40, 4, 20, 2, 10, 1]
+        assert [info.step for info in all_of_them] == [40, 4, 30, 3, 20, 2, 10, 1]
+        assert [info.step for info in reader.list(workflow="*", owner="bob")] == [30, 3]
+        assert [info.step for info in reader.list(workflow="*", attempt=0, task="main")[:2]] == [40, 4]
+    with Checkpoint(workflow="three", load_policy=None) as ckpt:
+        assert [info.step for info in ckpt.list(workflow="*")] == mine
+    done = subprocess.run(
+        [sys.executable, "-m", "trainpoint.cli.main", "list", "-o", "json"],
+        env=here.env(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert [row["name"] for row in json.loads(done.stdout)] == [info.name for info in all_of_them]
 
 
 def test_siblings_are_listed_by_index(here: Place) -> None:

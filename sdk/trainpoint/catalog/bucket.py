@@ -23,6 +23,7 @@ from trainpoint.format.layout import (
     STORE_MARKER,
     SnapshotId,
     TaskPath,
+    all_runs_prefix,
     beside,
     log_key,
     manifest_key,
@@ -105,17 +106,24 @@ class BucketCatalog:
     # --- runs and tasks -----------------------------------------------------------------------------------------------
 
     def runs(self, namespace: str, workflow: str) -> list[RunSummary]:
-        """All runs of a workflow, newest first by the server's clock."""
-        begun: dict[str, datetime] = {}
-        ended: set[str] = set()
-        for info in self.store.list(runs_prefix(namespace, workflow)):
-            name = info.key.rpartition("/")[2]
+        """All runs of a workflow, newest first by the server's clock. One listing."""
+        return self._runs_beneath(runs_prefix(namespace, workflow), namespace)
+
+    def all_runs(self, namespace: str) -> list[RunSummary]:
+        """The same of all workflows of a namespace, in one order. One listing too."""
+        return self._runs_beneath(all_runs_prefix(namespace), namespace)
+
+    def _runs_beneath(self, prefix: str, namespace: str) -> list[RunSummary]:
+        begun: dict[tuple[str, str], datetime] = {}
+        ended: set[tuple[str, str]] = set()
+        for info in self.store.list(prefix):
+            workflow, name = info.key.split("/")[-2:]
             if name.endswith(".end.json"):
-                ended.add(name.removesuffix(".end.json"))
+                ended.add((workflow, name.removesuffix(".end.json")))
             elif name.endswith(".json"):
-                begun[name.removesuffix(".json")] = info.modified
-        found = [RunSummary(namespace, workflow, run, at, run in ended) for run, at in begun.items()]
-        return sorted(found, key=lambda r: (r.begun, r.run), reverse=True)
+                begun[workflow, name.removesuffix(".json")] = info.modified
+        found = [RunSummary(namespace, *run, at, run in ended) for run, at in begun.items()]
+        return sorted(found, key=lambda r: (r.begun, r.run, r.workflow), reverse=True)
 
     def run_end(self, namespace: str, workflow: str, run: str) -> RunEndRecord | None:
         """How a run ended; None while it has not."""

@@ -142,8 +142,13 @@ def data_root(namespace: str) -> str:
     return f"{namespace_root(namespace)}data/"
 
 
+def all_runs_prefix(namespace: str) -> str:
+    """Of the records of all runs of a namespace; under it come workflow and run."""
+    return f"{namespace_root(namespace)}runs/"
+
+
 def runs_prefix(namespace: str, workflow: str) -> str:
-    return f"{namespace_root(namespace)}runs/{workflow}/"
+    return f"{all_runs_prefix(namespace)}{workflow}/"
 
 
 def run_key(namespace: str, workflow: str, run: str) -> str:

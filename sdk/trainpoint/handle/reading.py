@@ -78,7 +78,8 @@ class Reading(ABC):
             attempt: only this attempt; ``0`` and ``"0"`` are equal.
             index: only this index; alone, that one of this process's own task.
             run: only of this run.
-            workflow: of this workflow; by default of this process's own.
+            workflow: of this workflow; by default of this process's own. ``"*"`` for all workflows of the namespace,
+                which may have none: then the list is empty.
             owner: only of runs of this owner, ``"*"`` for everyone's. By default one's own runs, unless the run is
                 named: who names it means it.
             namespace: of Kubernetes, in the same store; one's own by default.

@@ -9,7 +9,7 @@ from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import IdentityError, InvalidArgumentError, RunNotFoundError
 from trainpoint.format.layout import NO_INDEX, TaskPath, check_index, check_name, tasks_prefix
-from trainpoint.handle.visible import EVERYONE, runs_of
+from trainpoint.handle.visible import EVERY_WORKFLOW, EVERYONE, runs_of
 
 
 def attempt_number(attempt: object) -> int | None:
@@ -57,11 +57,13 @@ def find_tasks(
         me: whose runs are looked at where neither a run nor an owner is named.
         task: a path, ``"workflow/run/task"``, ``"workflow/run/task/index"``, ``"workflow/run"``, ``"workflow"``, or the
             bare name of a task.
+        workflow: ``"*"`` for all of the namespace.
         index: only this one; empty for the one without. Alone, it is that one of this process's own task.
         owner: only runs of this owner; ``"*"`` for everyone's.
 
     Raises:
         RunNotFoundError: there is no such workflow, run, task or index.
+            Not so where all workflows are meant, and nothing more is said: a namespace may be empty.
         NotVisibleError: there is, and it is somebody else's.
         InvalidArgumentError: it does not say which workflow, and this process has none.
     """
@@ -82,17 +84,21 @@ def find_tasks(
     if isinstance(task, TaskPath):
         namespace = task.namespace
     workflow, run, name, index = wanted
-    if run is not None and owner in (None, EVERYONE):
-        runs = iter([run])  # who names a run means it, whoever launched it
+    if run is not None and owner in (None, EVERYONE) and workflow != EVERY_WORKFLOW:
+        runs = iter([(workflow, run)])  # who names a run means it, whoever launched it
     else:
-        visible = runs_of(catalog, namespace, workflow, owner if owner is not None else me)
-        runs = (one.run for one in visible if run in (None, one.run))
-    found = (path for one in runs for path in tasks_of(catalog, namespace, workflow, one, task=name, index=index))
+        whose = EVERYONE if run is not None and owner is None else owner if owner is not None else me
+        visible = runs_of(catalog, namespace, workflow, whose)
+        runs = ((one.workflow, one.run) for one in visible if run in (None, one.run))
+    found = (path for one in runs for path in tasks_of(catalog, namespace, *one, task=name, index=index))
     first = next(found, None)
+    if first is None and (workflow, run, name, index) == (EVERY_WORKFLOW, None, None, None):
+        return iter(())
     if first is None:
         where = "/".join(part for part in (workflow, run or "*", name or "*", index or "") if part)
         raise RunNotFoundError(
-            f"there is no task {where} in {catalog.store.url}" + _there(catalog, namespace, workflow, run),
+            f"there is no task {where} in {catalog.store.url}"
+            + (_there(catalog, namespace, workflow, run) if workflow != EVERY_WORKFLOW else ""),
             remedy="see what there is: trainpoint list",
         )
     return chain([first], found)
@@ -126,7 +132,8 @@ def _wanted(
     workflow = workflow or (own.workflow if own else None)
     if workflow is None:
         raise InvalidArgumentError("no workflow is named", remedy="list(task='workflow/run/main')")
-    check_name("workflow", workflow)
+    if workflow != EVERY_WORKFLOW:
+        check_name("workflow", workflow)
     if run is not None:
         check_name("run", run)
     if name is not None:

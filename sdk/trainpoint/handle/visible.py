@@ -16,6 +16,7 @@ from trainpoint.format.records import RunRecord
 from trainpoint.store.base import Store
 
 EVERYONE: Final = "*"
+EVERY_WORKFLOW: Final = "*"
 READ_AHEAD: Final = 16
 """The most records that are read at once."""
 _T = TypeVar("_T")
@@ -37,11 +38,17 @@ def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -
     One listing, and for each run that is looked at or passed over one read of its record; none where ``owner`` is
     ``"*"``. An empty owner is the unknown one.
 
+    Args:
+        workflow: ``"*"`` for all of the namespace, which may have none.
+
     Raises:
         RunNotFoundError: there is no such workflow; where the first run is asked for.
-        NotVisibleError: all its runs are somebody else's; where the first run is asked for.
+        NotVisibleError: all runs are somebody else's; where the first run is asked for.
     """
-    everyone = catalog.runs(namespace, workflow)
+    all_of_them = workflow == EVERY_WORKFLOW
+    everyone = catalog.all_runs(namespace) if all_of_them else catalog.runs(namespace, workflow)
+    if not everyone and all_of_them:
+        return
     if not everyone:
         raise _no_workflow(catalog, namespace, workflow)
     ordered = newest_first(catalog.store, everyone)
@@ -57,7 +64,8 @@ def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -
         elif found is not None:
             others[found.owner] += 1
     if not seen:
-        raise _not_visible(workflow, owner, others)
+        what = _place(catalog, namespace) if all_of_them else f"workflow {workflow!r}"
+        raise _not_visible(what, owner, others)
 
 
 def newest_first(store: Store, runs: Iterable[RunSummary]) -> Iterator[RunSummary]:
@@ -69,8 +77,8 @@ def newest_first(store: Store, runs: Iterable[RunSummary]) -> Iterator[RunSummar
     for _, group in groupby(runs, key=lambda run: run.begun):
         tied = list(group)
         if len(tied) > 1:
-            times = {run.run: found.time for run, found in _each(store, iter(tied)) if found is not None}
-            tied.sort(key=lambda run: (times.get(run.run, ""), run.run), reverse=True)
+            times = {run: found.time for run, found in _each(store, iter(tied)) if found is not None}
+            tied.sort(key=lambda run: (times.get(run, ""), run.run, run.workflow), reverse=True)
         yield from tied
 
 
@@ -105,13 +113,13 @@ def _no_workflow(catalog: BucketCatalog, namespace: str, workflow: str) -> RunNo
     return RunNotFoundError(f"there is no run of workflow {workflow!r} in {_place(catalog, namespace)}", remedy=remedy)
 
 
-def _not_visible(workflow: str, owner: str, others: Counter[str]) -> NotVisibleError:
+def _not_visible(what: str, owner: str, others: Counter[str]) -> NotVisibleError:
     count = sum(others.values())
     whose = ", ".join(f"{name or 'unknown'} ({number})" for name, number in others.most_common(5))
     more = ", …" if len(others) > 5 else ""
     who = f"of {owner}" if owner else "of an unknown owner, as this process has"
     return NotVisibleError(
-        f"workflow {workflow!r} has {count} run{'s' if count != 1 else ''}, none {who}; owners: {whose}{more}",
+        f"{what} has {count} run{'s' if count != 1 else ''}, none {who}; owners: {whose}{more}",
         remedy='to see everyone\'s: owner="*"; one person\'s: owner="name"',
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,48 @@ def test_what_is_read_is_what_is_looked_at_and_a_little_more(store: MemoryStore)
     store.requests.clear()
     assert len(list(runs_of(catalog, "_", "w", "*"))) == 200
     assert store.requests == {"list": 1}, "whose they are does not matter"
+
+
+def test_all_workflows_are_one_listing_and_what_is_looked_at(url: str, store: MemoryStore) -> None:
+    for number in range(60):
+        for workflow in ("v", "w"):
+            key = run_key("_", workflow, f"r-{number:02}")
+            store.put(key, RunRecord("_", workflow, f"r-{number:02}", "ada", "2026-01-01T00:00:00Z").to_bytes())
+    save(url, "last", 7, owner="ada")
+    catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
+    found = runs_of(catalog, "_", "*", "ada")
+    store.requests.clear()
+    assert [(run.workflow, run.run) for run in islice(found, 3)] == [("w", "last"), ("w", "r-59"), ("v", "r-59")]
+    assert store.requests["list"] == 1
+    assert store.requests["get"] <= 3
+    assert len(list(found)) == 118
+    with Checkpoint(owner="ada", store=url) as reader:
+        store.requests.clear()
+        assert reader.list(workflow="*")[0].step == 7
+        assert sum(store.requests.values()) <= 8, "whatever the number of runs"
+
+
+def test_runs_of_the_same_name_and_second_in_several_workflows_keep_their_own_times() -> None:
+    store = MemoryStore.named("all-same-second", clock=FakeClock())  # stands still
+    for number, workflow in enumerate(["c", "a", "b"]):
+        record = RunRecord("_", workflow, "r", "ada", f"2026-01-01T00:00:00.{number:06}Z")
+        store.put(run_key("_", workflow, "r"), record.to_bytes())
+    catalog = BucketCatalog(store, clock=SystemClock(), chance=SystemChance())
+    assert [run.workflow for run in runs_of(catalog, "_", "*", "*")] == ["b", "a", "c"]
+
+
+def test_of_all_workflows_only_what_is_named_besides_can_be_missing(url: str) -> None:
+    with Checkpoint(owner="ada", store=url) as reader:
+        assert reader.list(workflow="*")[:] == [], "an empty namespace"
+        save(url, "bob-1", 2, owner="bob", task="eval")
+        with pytest.raises(NotVisibleError, match=r"has 1 run, none of ada; owners: bob \(1\)"):
+            reader.list(workflow="*")
+        assert [info.step for info in reader.list(workflow="*", owner="*", task="eval")] == [2]
+        assert [info.step for info in reader.list(workflow="*", run="bob-1")] == [2], "who names a run means it"
+        with pytest.raises(RunNotFoundError, match=r"no task \*/\*/main"):
+            reader.list(workflow="*", owner="*", task="main")
+        with pytest.raises(InvalidArgumentError):
+            reader.list(workflow="w*")
 
 
 def test_a_list_looks_at_the_own_runs_unless_a_run_or_an_owner_is_named(url: str) -> None:
