@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -308,14 +309,69 @@ def test_her_own_name_she_may_write(yard: Yard, plural: str, body: Object) -> No
     yard.ada.post(yard.at(plural), body, dry_run=True).expect(201)
 
 
+def may_name(role: str, *names: str) -> Object:
+    """A Role that lets somebody name others as owners; with ``names``, these only."""
+    rule: Object = {"apiGroups": [GROUP], "resources": ["checkpointruns"], "verbs": ["impersonate-owner"]}
+    if names:
+        rule["resourceNames"] = list(names)
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": role},
+        "rules": [rule],
+    }
+
+
+@pytest.mark.parametrize("shared", ["team-vision", "Team Vision / Köln: *"])
+def test_an_owner_that_a_team_has_agreed_on_takes_the_verb_for_that_name_alone(yard: Yard, shared: str) -> None:
+    namespace, group = yard.team.namespace, "rbac.authorization.k8s.io"
+    at = f"/apis/{group}/v1/namespaces/{namespace}"
+    body = job(shared)
+
+    def granted(api: Api) -> str:
+        answer = api.post(yard.at("jobs"), body, dry_run=True)
+        return "" if answer.status == 201 else answer.message
+
+    for api, name in ((yard.ada, "ada"), (yard.edsger, "edsger")):
+        api.post(yard.at("jobs"), body, dry_run=True).refused(403, f"{shared} is not you ({name})", "resourceNames")
+    yard.team.root.post(f"{at}/roles", may_name("vision", shared)).expect(201)
+    try:
+        for person in ("ada", "edsger"):
+            subject = {"kind": "User", "name": person}
+            bind(yard.team.root, namespace, "vision", subject, kind="Role", name=f"vision-{person}")
+        for api in (yard.ada, yard.edsger):
+            until(partial(granted, api), seconds=60, what="the role to be in force")
+        made = yard.launch(yard.ada, body)
+        assert owners(made) == (shared, shared)
+        assert owners(yard.launch(yard.edsger, job(None, shared))) == (shared, shared), "the colleague too"
+        for plural, other in (("cronjobs", cron_job(None, shared)), ("pods", pod(shared))):
+            yard.edsger.post(yard.at(plural), other, dry_run=True).expect(201)
+        yard.ada.post(yard.at("jobs"), job("grace"), dry_run=True).refused(403, "grace is not you (ada)")
+        yard.ada.post(yard.at("jobs"), job(shared + "x"), dry_run=True).refused(403, f"{shared}x is not you (ada)")
+        mixed = job("grace", shared)
+        yard.ada.post(yard.at("jobs"), mixed, dry_run=True).refused(403, f"grace, {shared} are not you (ada)")
+        # One's own name is given to the team's, and taken back; somebody else's is not.
+        at_job = yard.at("jobs", yard.launch(yard.ada, job())["metadata"]["name"])
+        for name in (shared, "ada"):
+            yard.ada.patch(at_job, naming("jobs", name)).expect(200)
+        for plural, hers in (("jobs", job("grace")), ("cronjobs", cron_job(None, "grace")), ("pods", pod("grace"))):
+            at_hers = yard.at(plural, yard.grace.post(yard.at(plural), hers).expect(201)["metadata"]["name"])
+            answer = yard.ada.patch(at_hers, naming(plural, shared), dry_run=True)
+            answer.refused(403, f"{shared}, grace are not you (ada)", "leave it as it was")
+        yard.grace.post(yard.at("jobs"), job(shared), dry_run=True).expect(201)  # the verb for all covers it
+    finally:
+        for person in ("ada", "edsger"):
+            yard.team.root.delete(f"{at}/rolebindings/vision-{person}").expect(200)
+        yard.team.root.delete(f"{at}/roles/vision").expect(200)
+
+
 def test_the_verb_can_be_given_to_an_account_of_ci(yard: Yard) -> None:
     """By an administrator of the namespace, who has it: nobody gives what he has not."""
     namespace, group = yard.team.namespace, "rbac.authorization.k8s.io"
     at = f"/apis/{group}/v1/namespaces/{namespace}"
-    rule = {"apiGroups": [GROUP], "resources": ["checkpointruns"], "verbs": ["impersonate-owner"]}
-    role = {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": "ci"}, "rules": [rule]}
-    manages = {"apiGroups": [group], "resources": ["roles"], "verbs": ["create"]}
+    role = may_name("ci")
     name = f"roles-{namespace}"
+    manages = {"apiGroups": [group], "resources": ["roles"], "verbs": ["create"]}
     yard.team.root.post(
         f"/apis/{group}/v1/clusterroles",
         {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": name}, "rules": [manages]},
@@ -360,7 +416,7 @@ def test_an_owner_is_neither_overwritten_nor_taken_away_by_somebody_else(yard: Y
     at = yard.at(plural, made["metadata"]["name"])
     for name in ("ada", "", None):
         refused_as_somebody_else(yard, yard.ada.patch(at, naming(plural, name), dry_run=True), "leave it as it was")
-    yard.ada.patch(at, naming(plural, "edsger"), dry_run=True).refused(403, "edsger is not you (ada)")
+    yard.ada.patch(at, naming(plural, "edsger"), dry_run=True).refused(403, "edsger, grace are not you (ada)")
     yard.ada.patch(at, {"metadata": {"labels": {"a": "b"}}}).expect(200)  # all else is no concern of ours
 
 

@@ -72,6 +72,30 @@ def test_eager_leaves_the_runs_of_other_owners_alone(place: Place) -> None:
     assert run("ada-2", "ada") == "start=4 loaded=True attempt=0"
 
 
+def test_two_people_who_agree_on_an_owner_go_on_with_each_others_progress(place: Place) -> None:
+    """A shared scope is an owner's name: as long as bob has not agreed, he starts at 0."""
+
+    def run(name: str, owner: str, total: str) -> str:
+        done = place.run(
+            "counter.py",
+            TRAINPOINT_WORKFLOW="counter",
+            TRAINPOINT_RUN=name,
+            TRAINPOINT_OWNER=owner,
+            ARGUMENT="eager",
+            TOTAL=total,
+        )
+        assert done.returncode == 0, done.stderr
+        return starts(done.stdout)[0]
+
+    alone, shared = "start=0 loaded=False attempt=0", "Team Vision / Köln"
+    assert run("alice-1", "alice", "4") == alone
+    assert run("bob-1", "bob", "2") == alone
+    assert run("alice-2", shared, "4") == alone, "alice's own runs are not the team's"
+    assert run("bob-2", shared, "6") == "start=4 loaded=True attempt=0"
+    assert run("alice-3", shared, "8") == "start=6 loaded=True attempt=0"
+    assert run("bob-3", "bob", "4") == "start=2 loaded=True attempt=0", "each still has runs of his own"
+
+
 @pytest.mark.parametrize("how", ["ARGUMENT", "TRAINPOINT_LOAD_POLICY"])
 def test_an_unknown_policy_ends_with_86_before_any_user_code(place: Place, how: str) -> None:
     done = place.run("counter.py", TRAINPOINT_WORKFLOW="counter", **{how: "newest"})
