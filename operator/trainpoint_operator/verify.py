@@ -6,9 +6,10 @@ from trainpoint.api import reasons
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import CorruptRecordError, NewerFormatError, ObjectNotFoundError, UnsafePathError
 from trainpoint.format.digest import digest_of
-from trainpoint.format.layout import manifest_key, snapshot_data
+from trainpoint.format.layout import manifest_key
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.transfer.verify import stored_sizes
 from trainpoint_operator.decisions.checkpoint_state import Finding
 
 
@@ -41,7 +42,7 @@ def verify_sizes(catalog: BucketCatalog, ref: CheckpointRef, *, digest: str = ""
         return Finding("Corrupt", reasons.MANIFEST_DIFFERS, "its manifest is that of another checkpoint")
     if "corrupt" in markers:
         return Finding("Corrupt", reasons.MARKED_CORRUPT, "whoever tried to load it found it damaged", manifest)
-    there = _sizes(catalog, manifest, snapshot_data(ref.task, ref.id))
+    there = stored_sizes(catalog.store, manifest)
     for stored in manifest.objects:
         size = there.get(stored.key)
         if size is None:
@@ -53,9 +54,3 @@ def verify_sizes(catalog: BucketCatalog, ref: CheckpointRef, *, digest: str = ""
         return Finding("Superseded", reasons.SUPERSEDED, "committed after a later attempt had taken over", manifest)
     count = f"{len(manifest.objects)} object" + ("s" if len(manifest.objects) != 1 else "")
     return Finding("Good", reasons.SIZES, f"{count} in the store, each with its size", manifest)
-
-
-def _sizes(catalog: BucketCatalog, manifest: Manifest, own: str) -> dict[str, int]:
-    """Size by key of what lies where the manifest says; parts may be those of another checkpoint."""
-    elsewhere = {stored.key.rpartition("/")[0] + "/" for stored in manifest.objects if not stored.key.startswith(own)}
-    return {info.key: info.size for prefix in (own, *sorted(elsewhere)) for info in catalog.store.list(prefix)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,24 @@ def flip(store: Store, key: str, position: int) -> None:
 def environment(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in place.environ.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize("part", ["files/", "packs/", "manifests/"])
+def test_verify_reads_back_and_names_the_one_with_a_flipped_bit(place: Place, part: str) -> None:
+    def verify(*more: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "trainpoint.cli.main", "verify", *more]
+        return subprocess.run(command, env=place.env(), capture_output=True, text=True, timeout=300, check=False)
+
+    save_three(place, "r")
+    good = verify()
+    assert (good.returncode, good.stderr) == (0, "3 good; 3.5Mi of good ones read back\n")
+    store = place.store()
+    keys = [info.key for info in store.list("ns/") if part in info.key]
+    flip(store, min(k for k in keys if k.endswith(".json")) if part == "manifests/" else max(keys), 1234)
+    done = verify("flip/r")
+    assert done.returncode == 1
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["Corrupt", "Good", "Good"]
+    assert verify("flip", "--sizes").returncode == (1 if part == "manifests/" else 0)
 
 
 @pytest.mark.parametrize("part", ["files/", "packs/", "manifests/"])

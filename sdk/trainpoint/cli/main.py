@@ -19,6 +19,8 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "show": ("trainpoint.cli.show:show", "One checkpoint, with its files."),
     "why": ("trainpoint.cli.why:why", "What a run's attempts started from, and why."),
     "lineage": ("trainpoint.cli.lineage:lineage", "Where a checkpoint comes from."),
+    "load": ("trainpoint.cli.load:load", "A checkpoint into a directory."),
+    "verify": ("trainpoint.cli.verify:verify", "Read checkpoints back and compare."),
     "pin": ("trainpoint.cli.marks:pin", "Keep a checkpoint from being deleted."),
     "unpin": ("trainpoint.cli.marks:unpin", "Take the pin of a checkpoint away."),
     "rm": ("trainpoint.cli.show:rm", "Delete checkpoints for good."),

@@ -61,6 +61,15 @@ def plan_reads(files: Sequence[FileEntry], wanted: Iterable[int]) -> list[Planne
     return reads
 
 
+def damaged(manifest: Manifest, what: str) -> CorruptCheckpointError:
+    """The error that says what is wrong with a checkpoint."""
+    snapshot = manifest.snapshot
+    return CorruptCheckpointError(
+        f"checkpoint {snapshot.task} {snapshot.id} is corrupt: {what}",
+        remedy="load an older checkpoint; `trainpoint list` shows which there are",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class VerifiedSource:
     """The data of one checkpoint. Safe to use from several threads."""
@@ -94,11 +103,7 @@ class VerifiedSource:
         return self.damaged(f"{entry.path!r} {what} at {part}")
 
     def damaged(self, what: str) -> CorruptCheckpointError:
-        snapshot = self.manifest.snapshot
-        return CorruptCheckpointError(
-            f"checkpoint {snapshot.task} {snapshot.id} is corrupt: {what}",
-            remedy="load an older checkpoint; `trainpoint list` shows which there are",
-        )
+        return damaged(self.manifest, what)
 
     def _extent(self, piece: Piece) -> Extent:
         return self.manifest.files[piece.file].extents[piece.number]
