@@ -24,6 +24,7 @@ from trainpoint.transfer.extents import Piece, PlannedRead, VerifiedSource, plan
 from trainpoint.transfer.local import local_error, remove_tree
 from trainpoint.transfer.parallel import Flag, Persistence, Stop, run_all
 from trainpoint.transfer.place import apply_modes, merge_in, partial_beside, swap_in
+from trainpoint.transfer.room import check_room_for_load
 from trainpoint.transfer.tree import named
 
 WORKERS: Final = 4
@@ -62,7 +63,7 @@ def download(
         CorruptCheckpointError: a file is not what was saved, or an object is missing; the message has file and part.
         UnsafePathError: the manifest names a path that would leave ``target``; nothing was written.
         InvalidArgumentError: a pattern matches nothing, or ``target`` is a file.
-        LocalFileError: a file cannot be written here.
+        LocalFileError: a file cannot be written here, or there is clearly no room for all of them.
         StoreError: the store refused, or did not answer for ``deadline_seconds``; says nothing about the checkpoint.
         concurrent.futures.CancelledError: ``cancel`` was set.
     """
@@ -74,6 +75,7 @@ def download(
     source = VerifiedSource(store, manifest, persistence)
     partial = partial_beside(target, merge=merge, uid=chance.uid())
     try:
+        check_room_for_load(partial, sum(manifest.files[number].size for number in selection.files))
         receiver = _Receiver(source, selection, partial)
         receiver.prepare()
         reads = plan_reads(manifest.files, selection.files)

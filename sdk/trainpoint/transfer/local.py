@@ -5,8 +5,11 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Final
 
 from trainpoint.errors import LocalFileError
+
+FULL_REMEDY: Final = "free space there, or choose another directory (TRAINPOINT_TEMP_DIR for the working directory)"
 
 
 def local_error(verb: str, path: str | os.PathLike[str], error: OSError) -> LocalFileError:
@@ -14,7 +17,7 @@ def local_error(verb: str, path: str | os.PathLike[str], error: OSError) -> Loca
     said = error.strerror or str(error)
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT:
-            remedy = "free space there, or choose another directory (TRAINPOINT_TEMP_DIR for the working directory)"
+            remedy = FULL_REMEDY
         case errno.EACCES | errno.EPERM | errno.EROFS:
             remedy = "let this user write there, or choose another directory"
         case errno.EMFILE | errno.ENFILE:

@@ -25,6 +25,7 @@ from trainpoint.errors import TrainpointError
 from trainpoint.format.digest import digest_of
 from trainpoint.transfer.local import local_error, remove_tree
 from trainpoint.transfer.place import apply_modes
+from trainpoint.transfer.room import check_room_for_copy
 from trainpoint.transfer.source import check_unchanged, opened
 from trainpoint.transfer.tree import Tree, TreeFile, changed_error, changed_files, scan
 
@@ -86,7 +87,7 @@ class StagingArea:
         Raises:
             UnstorableError: something in it cannot be stored; nothing was moved.
             ChangedDuringSaveError: files changed while they were copied.
-            LocalFileError: no room, no permission.
+            LocalFileError: no room (told before the first byte is copied, where that is clear), no permission.
         """
         tree = scan(source)
         stage = self.new_stage()
@@ -94,6 +95,7 @@ class StagingArea:
         target = stage / source.name if single else stage
         try:
             if not (move and _renamed(tree, target)):
+                check_room_for_copy(stage, tree.files)
                 copy_tree(tree, stage)
                 if move:
                     _remove(source)
