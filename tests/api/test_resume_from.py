@@ -23,10 +23,10 @@ from trainpoint.store.url import open_store
 class Counter:
     """One run, started again and again in one pod."""
 
-    def __init__(self, team: Team, store: Path) -> None:
+    def __init__(self, team: Team, store: Path, task: str = "main") -> None:
         self.team = team
         self.store = store
-        self.task = TaskPath("counter", "counter-4c1d9e02ab", "main", namespace=team.namespace)
+        self.task = TaskPath("counter", "counter-4c1d9e02ab", task, namespace=team.namespace)
         self.object = path(team.namespace, "checkpointruns", run_object_name(self.task))
 
     def run(self, **more: str) -> subprocess.CompletedProcess[str]:
@@ -46,6 +46,7 @@ class Counter:
                 "POD_UID": self.team.pod.uid,
                 "STORE": f"file://{self.store}",
                 "TOTAL": "10",
+                "TRAINPOINT_TASK": self.task.task,
                 **more,
             },
             capture_output=True,
@@ -102,3 +103,19 @@ def test_a_rollback_by_a_person_holds_until_the_next_one(counter: Counter) -> No
     done = counter.run()
     assert (done.returncode, done.stdout) == (86, "")
     assert "spec.resumeFrom=counter/nobody: there is no run counter/nobody" in done.stderr
+
+
+def test_what_a_program_chose_before_leaves_nothing_in_what_it_chose_last(team: Team, tmp_path: Path) -> None:
+    """The claim is written by merge patches: what the second choice has not must not stay of the first."""
+    counter = Counter(team, tmp_path / "store", "chooses")
+    counter.start(TOTAL="2")
+    counter.start(TOTAL="2", PLAIN="1")
+    names = counter.names()
+    assert set(names) == {2, None}
+    said = counter.start(TRAINPOINT_LOAD_POLICY="none", TOTAL="0", CHOOSE=names[2])
+    assert said == "start=0 attempt=2 ProgramChooses"
+    assert (counter.loaded()["checkpoint"], counter.loaded()["step"]) == (names[2], 2)
+    counter.start(TRAINPOINT_LOAD_POLICY="none", TOTAL="0", CHOOSE=f"{names[2]} {names[None]}")
+    loaded = counter.loaded()
+    assert (loaded["checkpoint"], loaded["ref"]["attempt"]) == (names[None], 1)
+    assert "step" not in loaded

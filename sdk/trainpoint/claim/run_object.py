@@ -96,10 +96,14 @@ def stock_json(by_attempt: Mapping[int, int], first_sequence: int) -> JsonObject
 
 
 def loaded_json(loaded: LoadedRecord) -> JsonObject:
-    """``status.claim.loaded``."""
-    value: JsonObject = {
+    """``status.claim.loaded``, for a merge patch. What is empty is null, which takes out what an earlier one has left:
+    a program that chooses itself may load one after the other.
+    """
+    return {
         "checkpoint": loaded.checkpoint,
+        "ref": _ref_json(loaded),
         "digest": loaded.digest,
+        "step": loaded.step,
         "reason": loaded.reason,
         "message": loaded.message[:MESSAGE_LIMIT],
         "policy": _POLICY[loaded.policy],
@@ -109,17 +113,22 @@ def loaded_json(loaded: LoadedRecord) -> JsonObject:
             | ({} if s.step is None else {"step": s.step})
             for s in loaded.skipped[:20]
         ],
+        "request": loaded.request or None,
+        "requestBy": loaded.request_by if loaded.request else None,
+        "since": loaded.since or None,
     }
-    if loaded.request:
-        value |= {"request": loaded.request, "requestBy": loaded.request_by}
-    if loaded.since:
-        value["since"] = loaded.since
-    if loaded.step is not None:
-        value["step"] = loaded.step
-    if loaded.task is not None and loaded.snapshot is not None:
-        ref = {**task_to_json(loaded.task), "attempt": loaded.snapshot.attempt, "sequence": loaded.snapshot.sequence}
-        value["ref"] = {**ref, "uid": loaded.snapshot.uid}
-    return value
+
+
+def _ref_json(loaded: LoadedRecord) -> JsonObject | None:
+    if loaded.task is None or loaded.snapshot is None:
+        return None
+    snapshot = loaded.snapshot
+    return {
+        **task_to_json(loaded.task),
+        "attempt": snapshot.attempt,
+        "sequence": snapshot.sequence,
+        "uid": snapshot.uid,
+    }
 
 
 def end_json(end: EndRecord) -> JsonObject:

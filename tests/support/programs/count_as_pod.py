@@ -1,4 +1,7 @@
-"""Counts to TOTAL as a training pod would, with that pod's token; saves at even numbers, fails at FAIL_AT."""
+"""Counts to TOTAL as a training pod would, with that pod's token; saves at even numbers, fails at FAIL_AT.
+
+Before, it loads what CHOOSE names, one after the other; with PLAIN it saves once without a step.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,10 @@ def main() -> None:
     trainpoint.cluster.find_cluster = cluster
     with Checkpoint() as ckpt:
         print(f"start={ckpt.step} attempt={ckpt.attempt} {ckpt.why.reason if ckpt.why else ''}", flush=True)
+        for name in os.environ.get("CHOOSE", "").split():
+            ckpt.load(name)
+        if os.environ.get("PLAIN"):
+            ckpt.save()
         for number in range(ckpt.step + 1, int(os.environ["TOTAL"]) + 1):
             if number == int(os.environ.get("FAIL_AT", "0")):
                 sys.exit("fails")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.apidouble import merge
 from tests.support.claims import process
 from tests.support.schemas import objections
-from trainpoint.claim.run_object import held, new_claim
+from trainpoint.claim.run_object import held, loaded_json, new_claim
 from trainpoint.format.digest import JsonObject
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.records import LoadedRecord, Skipped
 from trainpoint.pod import Pod
 
 
@@ -26,6 +29,22 @@ def claim_of(pod: Pod) -> JsonObject:
 def test_only_a_job_is_named_as_the_job(kind: str, name: str, job: str | None) -> None:
     pod = Pod("team-a", "llm-x7k2p", "pod-0", controller_kind=kind, controller_name=name)
     assert claim_of(pod).get("job") == job
+
+
+def test_what_was_loaded_last_leaves_nothing_of_what_was_loaded_before() -> None:
+    task = TaskPath("w", "r", "main", "2", "team-a")
+    rich = LoadedRecord(
+        1, "ab" * 8, "none", "the argument", "ProgramChooses", "as the program chose", "c-1", task=task,
+        snapshot=SnapshotId(0, 3, "cd" * 8), digest="ef" * 32, step=7, request="old-run", request_by="Argument",
+        since=1, skipped=(Skipped("c-2", 4, "Corrupt", "is corrupt"),),
+    )  # fmt: skip
+    bare = LoadedRecord(1, "ab" * 8, "none", "the argument", "ProgramChooses", "the program chooses what to load")
+    patched = [merge({}, loaded_json(bare)), merge(merge({}, loaded_json(rich)), loaded_json(bare))]
+    assert patched[0] == patched[1]
+    assert not {"step", "ref", "request", "requestBy", "since"} & set(patched[1])
+    whole = merge({}, loaded_json(rich))
+    assert (whole["step"], whole["ref"]["sequence"], whole["request"], whole["since"]) == (7, 3, "old-run", 1)
+    assert merge(merge({}, loaded_json(bare)), loaded_json(rich)) == whole
 
 
 def test_what_is_written_reads_back() -> None:
