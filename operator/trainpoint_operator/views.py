@@ -247,6 +247,8 @@ class JobView:
     namespace: str
     name: str
     uid: str
+    controller: str
+    """UID of what has made it, such as a JobSet; empty for one of its own"""
     result: str
     """``Complete`` or ``Failed`` once it is over; else empty"""
     reason: str
@@ -269,6 +271,7 @@ class JobView:
             namespace=meta["namespace"],
             name=meta["name"],
             uid=meta["uid"],
+            controller=next((str(o["uid"]) for o in meta.get("ownerReferences") or () if o.get("controller")), ""),
             result=over.get("type", ""),
             reason=telling.get("reason", ""),
             message=telling.get("message", ""),
@@ -277,6 +280,10 @@ class JobView:
             suspended="Suspended" in true,
             failed_indexes=status.get("failedIndexes") or "",
         )
+
+    def is_of(self, launch: str) -> bool:
+        """Whether it is what was launched, or was made for that: a JobSet makes its Jobs, and makes them anew."""
+        return launch in (self.uid, self.controller)
 
     def has_failed(self, index: str) -> bool:
         """Whether that completion index is not tried again; never for an empty one."""

@@ -147,7 +147,7 @@ async def _gather(key: Key, ctx: Context) -> Facts | None:
         job_name = ""  # its controller is something else that runs pods
     job = ctx.caches.jobs.get(key.namespace, job_name) if job_name else None
     launch = run["spec"]["identity"].get("launchUID", "")
-    if job is not None and launch and job.uid != launch and holder is None:
+    if job is not None and launch and not job.is_of(launch) and holder is None:
         job = None  # a later Job of the same name
     return Facts(
         run=run,

@@ -7,6 +7,8 @@ import asyncio
 from datetime import UTC
 from typing import Any
 
+import pytest
+
 from tests.support.operator_world import World as Namespace
 from tests.support.runs import (
     LAUNCH,
@@ -64,9 +66,13 @@ class World(Namespace):
     def pod(self, *args: Any, event: str = "MODIFIED", **more: Any) -> None:
         self.caches.pods.apply(event, pod_object(*args, **more))
 
-    def job(self, *conditions: str, event: str = "MODIFIED", reason: str = "") -> None:
+    def job(
+        self, *conditions: str, event: str = "MODIFIED", reason: str = "", uid: str = LAUNCH, jobset: str = ""
+    ) -> None:
         told = [{"type": c, "status": "True", "reason": reason, "lastTransitionTime": coarse(300)} for c in conditions]
-        meta = {"namespace": "team-a", "name": "llm", "uid": LAUNCH}
+        meta: JsonObject = {"namespace": "team-a", "name": "llm", "uid": uid}
+        if jobset:
+            meta["ownerReferences"] = [{"kind": "JobSet", "name": "llm", "uid": jobset, "controller": True}]
         self.caches.jobs.apply(event, {"metadata": meta, "status": {"conditions": told}})
 
     def look(self, seconds: float) -> JsonObject:
@@ -178,6 +184,53 @@ def test_a_person_rolls_the_run_back_and_sees_what_comes_of_it() -> None:
     assert world.look(42)["resume"]["step"] == 20
     ask("not a/request/that/anybody/reads")
     assert world.look(43)["resume"]["step"] == 20, "the attempt that meets it says so"
+
+
+@pytest.mark.parametrize(("condition", "result"), [("Complete", "Succeeded"), ("Failed", "Failed")])
+def test_a_run_that_a_jobset_has_launched_comes_out_as_the_job_that_it_made(condition: str, result: str) -> None:
+    """Its pods are gone, and nobody saw them: what is left is the Job, whose UID is not that of the launch."""
+    world = World()
+    world.job(event="DELETED")
+    world.job(uid="child-1", jobset=LAUNCH)
+    world.claim(0, 5, loaded=loaded())
+    assert world.look(30)["state"] == "Waiting", "the Job goes on, and starts the next pod"
+    world.job(condition, uid="child-1", jobset=LAUNCH)
+    status = world.look(400)
+    assert (status["state"], status["outcome"]["result"]) == (result, result)
+    assert status["outcome"]["message"].startswith(
+        f"Job llm {'is complete' if result == 'Succeeded' else 'has failed'}"
+    )
+
+
+def test_the_job_that_a_jobset_makes_anew_is_the_runs_too() -> None:
+    world = World()
+    world.job(event="DELETED")
+    world.job("Failed", uid="child-1", jobset=LAUNCH)
+    world.claim(0, 5, loaded=loaded())
+    assert world.look(30)["state"] == "Failed", "whether the JobSet tries again is not seen"
+    world.job(uid="child-1", jobset=LAUNCH, event="DELETED")
+    world.job(uid="child-2", jobset=LAUNCH)
+    world.pod(running(40), name="llm-0-again", uid="pod-1")
+    world.claim(1, 42, pod="llm-0-again", uid="pod-1", loaded=loaded())
+    status = world.look(43)
+    assert (status["state"], "outcome" in status) == ("Running", False)
+    world.tell(end=end("Completed", 0, time=50))
+    world.pod(ended(40, 51, 0), name="llm-0-again", uid="pod-1", phase="Succeeded")
+    world.job("Complete", uid="child-2", jobset=LAUNCH)
+    assert world.look(52)["outcome"]["result"] == "Succeeded"
+
+
+@pytest.mark.parametrize("jobset", ["", "another-jobset"])
+def test_a_later_job_of_the_same_name_says_nothing_of_the_run(jobset: str) -> None:
+    world = World()
+    world.claim(0, 5, loaded=loaded())
+    world.job(event="DELETED")
+    world.job("Complete", uid="later", jobset=jobset)
+    world.time(100)
+    asyncio.run(reconcile_run(KEY, world.ctx))  # writes the outcome; from then on the outcome is the reason
+    status = world.look(100)
+    assert (status["state"], status["outcome"]["result"]) == ("Failed", "Failed")
+    assert "Job llm is gone" in status["outcome"]["message"]
 
 
 def test_texts_as_long_as_they_get_fit_the_kind() -> None:
