@@ -52,9 +52,10 @@ class Component(metaclass=_Built):
         self._tp_calls = {}
         self._tp_born = frozenset()
         self._tp_plan = None
+        super().__init__()  # of classes that are mixed in
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
         for name, value in vars(cls).items():
             if isinstance(value, Component):
                 raise ComponentError(

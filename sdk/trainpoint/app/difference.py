@@ -20,6 +20,8 @@ class Difference:
     """Flow, Work, Dict or List; of a component that the code does not create, as the state has it"""
     refused: tuple[str, ...] = ()
     """why a strict start would not happen, as lines"""
+    dropped: tuple[str, ...] = ()
+    """what the app's own load_state_dict lets go, by passing strict=False on, as lines"""
     kept_default: tuple[str, ...] = ()
     """what is new in the code, as lines"""
     changed: tuple[str, ...] = ()
@@ -39,6 +41,7 @@ class Difference:
         said = [
             *(f"migrated: {step}" for step in self.migrations),
             *(f"! {line}" for line in self.refused),
+            *(f"- {line}" for line in self.dropped),
             *(f"+ {line}" for line in self.kept_default),
             *(f"~ {name}: restored" for name in self.changed),
         ]
@@ -68,17 +71,18 @@ def _node(
     changed: Mapping[tuple[str, ...], list[str]],
 ) -> Difference:
     mine = findings.get(path, [])
-    gone = [f for f in mine if f.what is What.MISSING_COMPONENT]
+    gone = [f for f in mine if f.what is What.MISSING_COMPONENT and f.refused]
     rest = [f for f in mine if f.what is not What.MISSING_COMPONENT]
     return Difference(
         path[-1],
         component._tp_kind,
         refused=tuple(f"{f.path[-1]}: {f.explanation}" for f in rest if f.refused),
+        dropped=tuple(f"{f.path[-1]}: {f.explanation}" for f in mine if f.lost and not f.refused),
         kept_default=tuple(f"{f.path[-1]}: {f.explanation}" for f in rest if not f.lost),
         changed=tuple(changed.get(path, [])),
         children=(
             *(_node(child, (*path, name), findings, changed) for name, child in component._tp_children()),
-            *(Difference(f.path[-1], f.detail, refused=(_NOT_CREATED,) if f.refused else ()) for f in gone),
+            *(Difference(f.path[-1], f.detail, refused=(_NOT_CREATED,)) for f in gone),
         ),
     )
 

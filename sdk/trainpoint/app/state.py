@@ -15,7 +15,7 @@ from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.migrate import migrated
 from trainpoint.app.tree import Flow
 from trainpoint.app.values import decode, encode, text_of
-from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError
+from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, TrainpointError
 from trainpoint.format.digest import JsonObject
 
 FORMAT_VERSION: Final = 1
@@ -177,6 +177,11 @@ def _go_through(root: Flow, state: JsonObject, strict: bool) -> tuple[Plan, Call
     root._tp_plan = plan
     try:
         root.load_state_dict(state, children_of(state, (ROOT,)), strict)
+    except Exception as error:
+        undo()
+        if plan.is_refused and not isinstance(error, TrainpointError):
+            raise refusal(plan.findings) from error  # it went on with what could not be restored
+        raise
     except BaseException:
         undo()
         raise

@@ -72,12 +72,14 @@ def decode(value: object) -> object:
     return value
 
 
-def copied(value: object) -> object:
-    """The same value with lists and dicts of its own; everything else is shared."""
+def copied(value: object, _depth: int = 0) -> object:
+    """The same value with lists and dicts of its own, as deep as a state may be; everything else is shared."""
+    if _depth > MAX_DEPTH:
+        return value
     if type(value) is list:
-        return [copied(item) for item in value]
+        return [copied(item, _depth + 1) for item in list(value)]
     if type(value) is dict:
-        return {key: copied(item) for key, item in value.items()}
+        return {key: copied(item, _depth + 1) for key, item in list(value.items())}
     return value
 
 
@@ -112,7 +114,7 @@ def _key(key: object, where: str) -> str:
     if type(key) is not str:
         raise unsupported(
             where,
-            f"has the key {key!r}, and JSON has only text as keys",
+            f"has a key that is {_a(type(key))}, and JSON has only text as keys",
             f"use text: {{str(k): v for k, v in {_of(where)}.items()}}",
         )
     return _text(key, where)
