@@ -95,9 +95,10 @@ class ResumeRequestError(TrainpointError, FileNotFoundError):
     """A resume request names nothing that can be started from.
 
     It came by the argument ``resume_from``, by ``TRAINPOINT_RESUME_FROM``, by the annotation
-    ``trainpoint.dev/resume-from`` or by ``spec.resumeFrom`` of a CheckpointRun; the message says by which. What it
-    names does not exist, was deleted, or is corrupt. Nothing was loaded, and no training code has run: a job that is to
-    go on from somewhere never starts from nothing instead. Correct the request, or take it away.
+    ``trainpoint.dev/resume-from``, by ``spec.resumeFrom`` of a CheckpointRun, or as ``--checkpoint`` of an app; the
+    message says by which. What it names does not exist, was deleted, or is corrupt. Nothing was loaded, and no training
+    code has run: a job that is to go on from somewhere never starts from nothing instead. Correct the request, or take
+    it away.
     """
 
     code = "TP023"
@@ -508,6 +509,18 @@ class ComponentError(TrainpointError, TypeError):
     """
 
     code = "TP157"
+    exit_code = EXIT_REFUSED
+
+
+class AppFileError(TrainpointError, ImportError):
+    """A file holds no app that could be run.
+
+    ``trainpoint run app FILE`` needs a Python file with one root flow: an object named ``app`` (``app = Main()``), or
+    exactly one class derived from ``trainpoint.app.Flow`` that can be made without arguments. The message says what
+    the file has instead.
+    """
+
+    code = "TP158"
     exit_code = EXIT_REFUSED
 
 
