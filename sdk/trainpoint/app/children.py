@@ -51,8 +51,8 @@ def restore_children(parent: Component, states: Mapping[str, JsonObject], strict
         child, kind = children.get(name), kind_of(state)
         if child is None:
             plan.add(Finding(What.MISSING_COMPONENT, own, kind, refused=strict, inside=tuple(_inside(state, own))))
-        elif child._tp_kind != kind and not (child._tp_kind == "Flow" and kind == "Work" and "kind" not in state):
-            # A state made by hand may be nothing but {"vars": …}, which fits a flow too.
+        elif child._tp_kind != kind and not (child._tp_kind == "Flow" and state.keys() <= {"vars"}):
+            # (A state made by hand may be nothing but variables, which fits a flow as well as a work.)
             detail = f"a {kind} in the state and a {child._tp_kind} in the code"
             plan.add(Finding(What.OTHER_KIND, own, detail, refused=strict, inside=tuple(_inside(state, own))))
         else:

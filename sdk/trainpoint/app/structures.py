@@ -34,7 +34,8 @@ class _Structure(Component):
     def _tp_admit(self, name: str, item: object) -> Component:
         if not isinstance(item, Component):
             raise ComponentError(
-                f"{dotted(self)}.{name} cannot be of the type {type(item).__qualname__}: a {self._tp_kind} holds flows, works and structures",
+                f"{dotted(self)}.{name} cannot be of the type {type(item).__qualname__}: "
+                f"a {self._tp_kind} holds flows, works and structures",
                 remedy="put plain values into a variable of the flow",
             )
         self._tp_adopt(name, item)
@@ -134,7 +135,7 @@ class List(_Structure, MutableSequence[Component]):
     def __setitem__(self, index: int | slice, item: Component | Iterable[Component]) -> None:
         if isinstance(index, slice) or not isinstance(item, Component):
             raise ComponentError(
-                f"{dotted(self)}[{index!r}] cannot be of the type {type(item).__qualname__}: one component in one place",
+                f"{dotted(self)}[{index!r}] cannot be of the type {type(item).__qualname__}: one component, one place",
                 remedy="set items one by one, or use append, insert and del",
             )
         current = self._tp_items[index]

@@ -561,6 +561,19 @@ def test_what_the_apps_own_code_has_changed_is_taken_back_too() -> None:
     app.spare = spare
 
 
+def test_a_component_from_elsewhere_is_free_again_after_a_refusal() -> None:
+    elsewhere = [Count()]
+
+    class Takes(After):
+        def load_state_dict(self, flow_state: State, children_states: State, strict: bool = True) -> None:
+            self.taken = elsewhere[0]
+            super().load_state_dict(flow_state, children_states, strict)
+
+    with pytest.raises(IncompatibleStateError):
+        restore(Takes(), saved(Before()))
+    Takes().taken = elsewhere[0]
+
+
 def test_an_error_of_the_apps_own_code_takes_everything_back_and_is_raised_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -629,6 +642,17 @@ def test_a_state_that_it_has_broken_is_an_error_that_names_the_component(broken:
     with pytest.raises(IncompatibleStateError, match=r"root\.w"):
         restore(app, saved(Before()))
     assert app.same == [1]
+
+
+def test_what_is_of_another_kind_now_does_not_fit_even_without_variables() -> None:
+    class Main(Flow):
+        def __init__(self, child: Flow | Work) -> None:
+            super().__init__()
+            self.child = child
+
+    for old, new in ((Work(), Seed()), (Seed(), Work())):
+        with pytest.raises(IncompatibleStateError, match=r"root\.child: a \w+ in the state and a \w+ in the code"):
+            restore(Main(new), saved(Main(old)))
 
 
 def test_it_may_let_a_part_of_the_tree_be_less_strict() -> None:
@@ -725,11 +749,11 @@ def test_a_wide_app_is_captured_and_restored_without_going_through_all_items_for
     class Wide(Flow):
         def __init__(self) -> None:
             super().__init__()
-            self.l = List(Count() for _ in range(20_000))
+            self.l = List(Count() for _ in range(10_000))
 
     app = Wide()
     for item in app.l:
         item.counter = 3
     again = Wide()
     report = restore(again, saved(app))  # this would take far longer otherwise
-    assert len(report.changed) == 20_000
+    assert len(report.changed) == 10_000

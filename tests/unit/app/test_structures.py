@@ -116,7 +116,7 @@ def an_attribute(root: Root) -> None:
         (none_in_a_dict, "root.d.a cannot be of the type NoneType: a Dict holds flows, works and structures"),
         (a_number_in_a_list, "root.l.2 cannot be of the type int"),
         (a_key_that_is_no_text, "root.d has no place for the key 3"),
-        (a_slice, "one component in one place"),
+        (a_slice, "one component, one place"),
         (an_attribute, "root.d.count cannot be set: a Dict holds nothing but its items"),
     ],
     ids=lambda case: case.__name__ if callable(case) else "",
