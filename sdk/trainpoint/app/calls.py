@@ -17,7 +17,7 @@ STATUSES: Final = frozenset({PENDING, RUNNING, SUCCEEDED, FAILED})
 KEY_DIGITS: Final = 16
 
 
-def key_of(args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+def call_key(args: Sequence[object], kwargs: Mapping[str, object]) -> str:
     """``run:`` and 16 hexadecimal digits: the same for equal arguments, whatever the order of the named ones.
 
     Raises:
@@ -26,7 +26,7 @@ def key_of(args: Sequence[object], kwargs: Mapping[str, object]) -> str:
     return f"run:{digest_of(text_of(_encoded(args, kwargs)).encode())[:KEY_DIGITS]}"
 
 
-def entry(args: Sequence[object], kwargs: Mapping[str, object], status: str, error: str = "") -> JsonObject:
+def call_entry(args: Sequence[object], kwargs: Mapping[str, object], status: str, error: str = "") -> JsonObject:
     """What is kept of a call: the arguments as they were when it was made."""
     positional, named = decode(_encoded(args, kwargs)), {}
     if isinstance(positional, list):  # always; for the type checker
@@ -35,14 +35,14 @@ def entry(args: Sequence[object], kwargs: Mapping[str, object], status: str, err
     return {**made, "error": error} if error else made
 
 
-def to_save(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+def calls_to_save(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
     """As they are saved: what is still running has not finished, and will have to run again."""
     return {
         key: {**call, "status": PENDING} if call.get("status") == RUNNING else call for key, call in list(calls.items())
     }
 
 
-def to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
     """As a new process has them: only what succeeded counts as finished; what failed is tried again."""
     return {
         key: call

@@ -69,6 +69,15 @@ class Component(metaclass=_Built):
         if name.startswith("_"):
             object.__setattr__(self, name, value)
             return
+        held = self.__dict__
+        if (
+            name in held
+            and name != "run"
+            and not isinstance(value, Component)
+            and not isinstance(held[name], Component)
+        ):
+            held[name] = value  # a variable gets another value: what every loop does all the time
+            return
         require_started(self, f"self.{name} is set")
         if hasattr(type(defined(type(self), name)), "__set__") or name in self._tp_settings:
             object.__setattr__(self, name, value)  # a property knows what to do

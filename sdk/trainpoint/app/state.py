@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from trainpoint.app import calls
+from trainpoint.app.calls import STATUSES
 from trainpoint.app.children import children_of
 from trainpoint.app.component import ROOT, dotted, remember, require_started, root_of, walk
 from trainpoint.app.difference import Difference, difference_tree
@@ -223,7 +223,7 @@ def _check_component(state: object, path: tuple[str, ...], kind: str) -> None:
     if not isinstance(later, list) or not all(isinstance(entry, str) for entry in later):
         raise _no_state(f"later of {name} is no list of names")
     for key, call in state.get("calls", {}).items():
-        if not isinstance(call, dict) or call.get("status") not in calls.STATUSES:
+        if not isinstance(call, dict) or call.get("status") not in STATUSES:
             raise _no_state(f"the call {key!r} of {name} has no status")
     if kind == "Flow":
         for part, kinds in (("flows", "Flow"), ("works", "Work"), ("structures", None)):

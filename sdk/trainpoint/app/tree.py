@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from trainpoint.app import calls
+from trainpoint.app.calls import (
+    FAILED,
+    PENDING,
+    RUNNING,
+    SUCCEEDED,
+    call_entry,
+    call_key,
+    calls_to_restore,
+    calls_to_save,
+)
 from trainpoint.app.children import SECTIONS, children_of, restore_children
 from trainpoint.app.component import (
     Component,
@@ -100,7 +109,7 @@ class Flow(Component):
         beneath: dict[str, JsonObject] = {"flows": {}, "works": {}, "structures": {}}
         for name, child in sorted(self._tp_children(), key=lambda pair: pair[0]):
             beneath[SECTIONS[child._tp_kind]][name] = child._tp_take()
-        return {**take_variables(self), "calls": calls.to_save(self._tp_calls), **beneath}
+        return {**take_variables(self), "calls": calls_to_save(self._tp_calls), **beneath}
 
     def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
         """Take over a saved state. Override it to create components and to change the state, then call ``super()``'s.
@@ -132,7 +141,7 @@ class Flow(Component):
     def _tp_fill(self, flow_state: JsonObject, children_states: JsonObject, strict: bool, plan: Plan) -> None:
         names = frozenset(children_states)
         restore_variables(self, flow_state, strict, plan, children=names)
-        self._tp_calls = calls.to_restore(section(flow_state, "calls", path_in(plan, self)))
+        self._tp_calls = calls_to_restore(section(flow_state, "calls", path_in(plan, self)))
         restore_children(self, children_states, strict, plan)
 
     def _tp_take(self) -> JsonObject:
@@ -165,23 +174,23 @@ class Work(Component):
     @property
     def has_succeeded(self) -> bool:
         """The last call has succeeded."""
-        return self._tp_last_status() == calls.SUCCEEDED
+        return self._tp_last_status() == SUCCEEDED
 
     @property
     def has_failed(self) -> bool:
         """The last call has failed."""
-        return self._tp_last_status() == calls.FAILED
+        return self._tp_last_status() == FAILED
 
     def _tp_last_status(self) -> str:
         return next((str(call.get("status")) for call in reversed(list(self._tp_calls.values()))), "")
 
     def _tp_call(self, *args: object, **kwargs: object) -> None:
         key = self._tp_key(args, kwargs)
-        if key in self._tp_in_flight or self._tp_calls.get(key, {}).get("status") == calls.SUCCEEDED:
+        if key in self._tp_in_flight or self._tp_calls.get(key, {}).get("status") == SUCCEEDED:
             return
         self._tp_in_flight.add(key)
         self._tp_calls.pop(key, None)  # the last call is the last entry
-        self._tp_calls[key] = calls.entry(args, kwargs, calls.PENDING)
+        self._tp_calls[key] = call_entry(args, kwargs, PENDING)
         top = root_of(self)
         scheduler = top._tp_scheduler if isinstance(top, Flow) else None
         # Copies: the flow goes on and may change its lists while the work reads them.
@@ -193,7 +202,7 @@ class Work(Component):
 
     def _tp_key(self, args: tuple[object, ...], kwargs: dict[str, object]) -> str:
         try:
-            return calls.key_of(args, kwargs)
+            return call_key(args, kwargs)
         except UnsupportedStateError as error:
             error.message = f"{dotted(self)}.{error.message}"
             raise
@@ -205,11 +214,11 @@ class Work(Component):
         )
 
     def _tp_take(self) -> JsonObject:
-        return {**take_variables(self), "calls": calls.to_save(self._tp_calls)}
+        return {**take_variables(self), "calls": calls_to_save(self._tp_calls)}
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
         restore_variables(self, state, strict, plan, children=frozenset())
-        self._tp_calls = calls.to_restore(section(state, "calls", path_in(plan, self)))
+        self._tp_calls = calls_to_restore(section(state, "calls", path_in(plan, self)))
 
 
 def install(root: Flow, scheduler: Scheduler | None) -> None:
@@ -224,15 +233,15 @@ def execute(work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> 
         Exception: whatever the work raises; the call is noted as failed then, and would run again.
     """
     key = work._tp_key(args, kwargs)
-    made = work._tp_calls.get(key) or calls.entry(args, kwargs, calls.PENDING)
-    work._tp_calls[key] = {**made, "status": calls.RUNNING}
+    made = work._tp_calls.get(key) or call_entry(args, kwargs, PENDING)
+    work._tp_calls[key] = {**made, "status": RUNNING}
     try:
         type(work).run(work, *args, **kwargs)
     except BaseException as error:
-        work._tp_calls[key] = {**made, "status": calls.FAILED, "error": f"{type(error).__name__}: {error}"}
+        work._tp_calls[key] = {**made, "status": FAILED, "error": f"{type(error).__name__}: {error}"}
         raise
     else:
-        work._tp_calls[key] = {**made, "status": calls.SUCCEEDED}
+        work._tp_calls[key] = {**made, "status": SUCCEEDED}
     finally:
         work._tp_in_flight.discard(key)
 
