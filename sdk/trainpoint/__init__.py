@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.errors import (
+    AppFileError,
     BucketNotFoundError,
     ChangedDuringSaveError,
     CheckpointDeletedError,
@@ -65,6 +66,7 @@ from trainpoint.handle.runs import RunStep, RunTask, WorkflowRun
 from trainpoint.handle.workflow import Flow, Workflow
 
 __all__ = [
+    "AppFileError",
     "Artifact",
     "BucketNotFoundError",
     "ChangedDuringSaveError",
