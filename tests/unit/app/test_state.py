@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.documents import blocks
+from tests.support.repository import ROOT
 from trainpoint.app import Dict, Flow, List, Work
 from trainpoint.app.state import Report, capture, check_state, differences, parse, restore
 from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, UnsupportedStateError
@@ -105,6 +107,28 @@ def test_a_file_is_readable_json_with_the_variables_of_all_components() -> None:
             },
         },
     }
+
+
+def test_the_example_of_the_reference_is_a_file_that_an_app_takes_over() -> None:
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.n = 0
+            self.inner = Level()
+            self.w = Count()
+            self.d = Dict(a=Work())
+            self.l = List(Dict())
+
+    (example,) = (b.text for b in blocks(ROOT / "docs/reference/app-state.md") if b.language == "json")
+    document = parse(example, "the example")
+    app = Main()
+    report = restore(app, document)
+    assert report.changed == ("root.best", "root.n", "root.inner.text", "root.w.counter")
+    assert app.w.has_succeeded
+    taken = capture(app).state
+    assert document["state"]["vars"] == taken["state"]["vars"]
+    assert document["state"]["works"] == taken["state"]["works"]
+    assert document["state"].keys() == taken["state"].keys()
 
 
 def test_two_captures_of_the_same_state_are_the_same_text_and_share_nothing_with_the_app() -> None:
