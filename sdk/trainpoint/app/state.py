@@ -195,7 +195,7 @@ def _left_out(root: Flow) -> list[str]:
         f"{'.'.join(path)}.{name}: its name begins with _"
         for path, component in walk(root)
         for name in sorted(component.__dict__)
-        if name.startswith("_")
+        if name.startswith("_") and not name.startswith("__")  # Python's own, such as __orig_class__ of Dict[Work]()
     ]
 
 

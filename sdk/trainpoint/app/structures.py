@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from typing import overload
+from typing import Generic, TypeVar, overload
 
 from trainpoint.app.children import items_of, restore_children
 from trainpoint.app.component import Component, dotted, path_in
@@ -11,8 +11,11 @@ from trainpoint.app.findings import Plan
 from trainpoint.errors import ComponentError
 from trainpoint.format.digest import JsonObject
 
+C = TypeVar("C", bound=Component)
+"""What a structure holds; ``Component`` for a mixture."""
 
-class _Structure(Component):
+
+class _Structure(Component, Generic[C]):
     """Holds components and no variables."""
 
     __slots__ = ()
@@ -31,7 +34,7 @@ class _Structure(Component):
     def __hash__(self) -> int:
         return id(self)
 
-    def _tp_admit(self, name: str, item: object) -> Component:
+    def _tp_admit(self, name: str, item: C) -> C:
         if not isinstance(item, Component):
             raise ComponentError(
                 f"{dotted(self)}.{name} cannot be of the type {type(item).__qualname__}: "
@@ -46,23 +49,23 @@ def _item_state(item: Component) -> JsonObject:
     return {"kind": item._tp_kind, **item._tp_take()}
 
 
-class Dict(_Structure, MutableMapping[str, Component]):
+class Dict(_Structure[C], MutableMapping[str, C]):
     """Components by text: ``self.d = Dict()``, then ``self.d["a"] = MyWork()``, in any method."""
 
     __slots__ = ("_tp_items",)
 
     _tp_kind = "Dict"
-    _tp_items: dict[str, Component]
+    _tp_items: dict[str, C]
 
-    def __init__(self, items: Mapping[str, Component] | None = None, /, **more: Component) -> None:
+    def __init__(self, items: Mapping[str, C] | None = None, /, **more: C) -> None:
         super().__init__()
         self._tp_items = {}
         self.update({**(items or {}), **more})
 
-    def __getitem__(self, key: str) -> Component:
+    def __getitem__(self, key: str) -> C:
         return self._tp_items[key]
 
-    def __setitem__(self, key: str, item: Component) -> None:
+    def __setitem__(self, key: str, item: C) -> None:
         if type(key) is not str:
             raise ComponentError(f"{dotted(self)} has no place for the key {key!r}", remedy="a Dict's keys are text")
         current = self._tp_items.get(key)
@@ -107,32 +110,32 @@ class Dict(_Structure, MutableMapping[str, Component]):
         return all_back
 
 
-class List(_Structure, MutableSequence[Component]):
+class List(_Structure[C], MutableSequence[C]):
     """Components in order: ``self.l = List()``, then ``self.l.append(MyWork())``, in any method."""
 
     __slots__ = ("_tp_items",)
 
     _tp_kind = "List"
-    _tp_items: list[Component]
+    _tp_items: list[C]
 
-    def __init__(self, *items: Component | Iterable[Component]) -> None:
+    def __init__(self, *items: C | Iterable[C]) -> None:
         super().__init__()
         self._tp_items = []
         for item in items:
             self.extend([item] if isinstance(item, Component) or not isinstance(item, Iterable) else item)
 
     @overload
-    def __getitem__(self, index: int) -> Component: ...
+    def __getitem__(self, index: int) -> C: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Component]: ...
-    def __getitem__(self, index: int | slice) -> Component | list[Component]:
+    def __getitem__(self, index: slice) -> list[C]: ...
+    def __getitem__(self, index: int | slice) -> C | list[C]:
         return self._tp_items[index]
 
     @overload
-    def __setitem__(self, index: int, item: Component) -> None: ...
+    def __setitem__(self, index: int, item: C) -> None: ...
     @overload
-    def __setitem__(self, index: slice, item: Iterable[Component]) -> None: ...
-    def __setitem__(self, index: int | slice, item: Component | Iterable[Component]) -> None:
+    def __setitem__(self, index: slice, item: Iterable[C]) -> None: ...
+    def __setitem__(self, index: int | slice, item: C | Iterable[C]) -> None:
         if isinstance(index, slice) or not isinstance(item, Component):
             raise ComponentError(
                 f"{dotted(self)}[{index!r}] cannot be of the type {type(item).__qualname__}: one component, one place",
@@ -153,7 +156,7 @@ class List(_Structure, MutableSequence[Component]):
     def __len__(self) -> int:
         return len(self._tp_items)
 
-    def insert(self, index: int, item: Component) -> None:
+    def insert(self, index: int, item: C) -> None:
         self._tp_items.insert(index, self._tp_admit(str(index), item))
 
     def __repr__(self) -> str:

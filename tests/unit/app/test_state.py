@@ -11,6 +11,7 @@ import pytest
 from tests.support.documents import blocks
 from tests.support.repository import ROOT
 from trainpoint.app import Dict, Flow, List, Work
+from trainpoint.app.component import Component
 from trainpoint.app.state import Report, capture, check_state, differences, parse, restore
 from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, UnsupportedStateError
 
@@ -117,7 +118,7 @@ def test_the_example_of_the_reference_is_a_file_that_an_app_takes_over() -> None
             self.inner = Level()
             self.w = Count()
             self.d = Dict(a=Work())
-            self.l = List(Dict())
+            self.l = List(Dict[Work]())
 
     (example,) = (b.text for b in blocks(ROOT / "docs/reference/app-state.md") if b.language == "json")
     document = parse(example, "the example")
@@ -282,8 +283,8 @@ class Level(Flow):
     def __init__(self) -> None:
         super().__init__()
         self.text = ""
-        self.d = Dict()
-        self.l = List()
+        self.d = Dict[Component]()
+        self.l = List[Component]()
 
 
 def dynamic_app() -> Level:
@@ -426,7 +427,7 @@ class After(Flow):
         super().__init__()
         self.new_name = 0
         self.same = [0]
-        self.w = List()
+        self.w = List[Count]()
         self._private = {"kept": [1]}
 
 
@@ -636,7 +637,7 @@ def test_it_may_rename_drop_and_add_before_it_calls_the_parent() -> None:
     app = Renames()
     report = restore(app, saved(old))
     assert app.new_name == 7
-    assert app.w[0].counter == 1  # type: ignore[attr-defined]
+    assert app.w[0].counter == 1
     assert report.dropped == ()
     assert report.changed == ("root.same", "root.new_name", "root.w.0.counter")
 

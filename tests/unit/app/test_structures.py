@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from trainpoint.app import Dict, Flow, List, Work
-from trainpoint.app.component import dotted
+from trainpoint.app.component import Component, dotted
+from trainpoint.app.state import capture
 from trainpoint.errors import ComponentError
 
 
@@ -35,7 +36,7 @@ def test_a_dict_is_a_mapping() -> None:
 
 def test_a_list_is_a_sequence() -> None:
     one, two, three = Work(), Work(), Flow()
-    li = List([one, two])
+    li = List[Component]([one, two])
     li.append(three)
     assert list(li) == [one, two, three]
     assert li[-1] is three
@@ -135,3 +136,15 @@ def test_what_a_structure_cannot_hold_is_refused_and_changes_nothing(
 def test_structures_are_told_apart_by_identity() -> None:
     assert Dict() != Dict()
     assert len({Dict(), Dict(), List(), List()}) == 4
+
+
+def test_what_it_holds_can_be_said_for_the_type_checker_and_leaves_no_trace() -> None:
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.d = Dict[Work](a=Work())
+            self.l = List[Work]()
+
+    captured = capture(Main())
+    assert captured.left_out == ()
+    assert captured.state["state"]["structures"]["l"] == {"kind": "List", "items": []}

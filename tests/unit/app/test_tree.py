@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from trainpoint.app import CheckpointContext, Dict, Flow, List, Work
-from trainpoint.app.component import MAX_LEVELS, dotted, root_of, walk
+from trainpoint.app.component import MAX_LEVELS, Component, dotted, root_of, walk
 from trainpoint.app.state import capture
 from trainpoint.errors import ComponentError, UnsupportedStateError
 
@@ -148,8 +148,9 @@ def a_circle(app: Main) -> None:
 
 
 def a_circle_through_structures(app: Main) -> None:
-    app.d = Dict(x=List())
-    app.d["x"].append(app.d)  # type: ignore[attr-defined]
+    inner = List[Component]()
+    outer = app.d = Dict(x=inner)
+    inner.append(outer)
 
 
 def a_work_with_children(app: Main) -> None:
