@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -207,6 +209,42 @@ def test_a_part_of_an_app_is_no_app() -> None:
     app.f = Seed()
     with pytest.raises(ComponentError, match=r"root.f is a part of an app"):
         capture(app.f)
+
+
+def test_a_work_may_change_its_attributes_while_the_state_is_captured() -> None:
+    """Where the app allows that (``consistent = False``): the values may be from different moments, but it is saved."""
+    app = Seed()
+    app.w = Count()
+    app.w.table = {}
+    app.w.rows = []
+    enough = threading.Event()
+
+    def work() -> None:
+        number = 0
+        while not enough.is_set():
+            number += 1
+            app.w.table[str(number)] = [number]  # type: ignore[attr-defined]
+            app.w.rows.append({"n": number})  # type: ignore[attr-defined]
+            setattr(app.w, f"late_{number % 50}", number)
+            if number % 50 == 0:
+                app.w.table.clear()  # type: ignore[attr-defined]
+                app.w.rows.clear()  # type: ignore[attr-defined]
+                for late in range(50):
+                    delattr(app.w, f"late_{late}")
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        texts = {capture(app).text() for _ in range(300)}
+    finally:
+        enough.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert len(texts) > 1, "nothing has changed meanwhile"
+    for text in texts:
+        check_state(json.loads(text))
 
 
 # --- the seed's class -------------------------------------------------------------------------------------------------
