@@ -45,7 +45,7 @@ def root_of(module: ModuleType, path: Path) -> Flow:
     if isinstance(named, Flow):
         return named
     if named is not None and not inspect.ismodule(named):  # "from trainpoint import app" is no app
-        what = "a class: call it, app = Main()" if inspect.isclass(named) else f"a {type(named).__name__}"
+        what = "a class: call it, app = Main()" if inspect.isclass(named) else f"of the type {type(named).__name__}"
         raise AppFileError(f"{path}: app is {what}", remedy="let it be the root flow: app = Main()")
     classes = [
         value
@@ -59,7 +59,7 @@ def root_of(module: ModuleType, path: Path) -> Flow:
         )
     needed = [
         name
-        for name, parameter in inspect.signature(classes[0]).parameters.items()
+        for name, parameter in list(inspect.signature(classes[0].__init__).parameters.items())[1:]
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
