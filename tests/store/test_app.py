@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.place import DEADLINE_SECONDS, PROGRAMS, Place
+from tests.support.repository import ROOT
 from tests.support.supervised import TRAINPOINT, Supervised
 from trainpoint.app import start
 from trainpoint.catalog.marks import read_info
@@ -22,9 +23,9 @@ NAME = re.compile(r"lightningapp_checkpoint_\d{10}\.json")
 
 SEED = """\
 import os
-from trainpoint import app as L
+from trainpoint import app
 
-class Work(L.Work):
+class Work(app.Work):
     def __init__(self):
         super().__init__()
         self.counter = 0
@@ -34,7 +35,7 @@ class Work(L.Work):
         print("work runs", flush=True)
 
 
-class MyLightningApp(L.Flow):
+class MyLightningApp(app.Flow):
     def __init__(self):
         super().__init__()
         self.times = 0
@@ -223,6 +224,28 @@ def test_the_seeds_class_migrates_and_does_not_run_again_what_was_finished(place
     assert trainpoint(place, "app", "check", "app.py", cwd=tmp_path).returncode == 0
     again = run_app(place, "app.py", "--checkpoint", "latest", cwd=tmp_path)
     assert again.stdout == f"counter=2 times={times + 1}\n", again.stderr
+
+
+def test_the_example_runs_and_restarts_from_each_of_the_three_forms(place: Place, tmp_path: Path) -> None:
+    example = str(ROOT / "examples" / "app" / "app.py")
+    first = run_app(place, example, cwd=tmp_path)
+    assert first.stdout.splitlines()[0] == "the work runs", first.stderr
+    rounds = int(first.stdout.splitlines()[-1].split()[1].strip(","))
+    name, state = saved(place, "app")[0]
+    (tmp_path / "copy.json").write_text(json.dumps(state))
+    for text in ("latest", name, name.removesuffix(".json"), "copy.json"):
+        again = run_app(
+            place,
+            example,
+            "--checkpoint",
+            text,
+            "--workflow",
+            f"again-{text[:4]}",
+            "--checkpoint-from",
+            "app",
+            cwd=tmp_path,
+        )
+        assert again.stdout == f"rounds: {rounds + 10}, counter: 1\n", again.stderr
 
 
 def test_a_work_that_was_not_finished_is_executed_after_a_restart_and_no_other(place: Place, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from pathlib import Path
 
 import click
 
+from trainpoint.api.names import ENV_CHECKPOINT
 from trainpoint.app import start
 from trainpoint.app.program import load_app
 from trainpoint.app.state import differences, parse
@@ -92,14 +94,13 @@ def check(
 ) -> None:
     """Whether the app of a Python file could start from a checkpoint: its differences, as a tree.
 
-    Nothing is run, saved or written. In the tree, ! is a reason not to start, + is new in the code, ~ is restored. Exit
-    code 86 where a strict start would not happen.
+    Without --checkpoint it is the latest one. Nothing is run, saved or written. In the tree, ! is a reason not to start,
+    + is new in the code, ~ is restored. Exit code 86 where a strict start would not happen.
     """
     root = load_app(file)
     catalog = open_catalog(store)
-    found = start.look_up(
-        checkpoint or start.LATEST, catalog, namespace=namespace, workflow=checkpoint_from or workflow_of((str(file),))
-    )
+    text = checkpoint or os.environ.get(ENV_CHECKPOINT) or start.LATEST
+    found = start.look_up(text, catalog, namespace=namespace, workflow=checkpoint_from or workflow_of((str(file),)))
     if found.path is not None:
         document = parse(start.read_local(found.path), str(found.path))
     elif found.stored is not None:

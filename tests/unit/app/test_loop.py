@@ -347,6 +347,21 @@ def test_no_state_is_taken_while_a_work_runs(catalog: BucketCatalog) -> None:
     assert saved_works(catalog) == [(1, ["succeeded"])]
 
 
+def test_the_loop_does_not_spin_while_there_is_nothing_but_a_work_to_wait_for(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        def run(self) -> None:
+            if self.n == 0:
+                threading.Timer(0.5, self.w._go.set).start()
+            super().run()
+
+        def should_save_checkpoint(self) -> bool:
+            return False
+
+    run_app(root := Main(0))
+    assert root.w.done == 1
+    assert root.n < 50, "it looks ten times a second, and when the work has ended"
+
+
 def test_on_request_it_is_taken_at_once_and_a_running_work_is_saved_as_pending(catalog: BucketCatalog) -> None:
     root = WithSlow(3)
     root.consistent = False
