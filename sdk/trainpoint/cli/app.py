@@ -94,8 +94,8 @@ def check(
 ) -> None:
     """Whether the app of a Python file could start from a checkpoint: its differences, as a tree.
 
-    Without --checkpoint it is the latest one. Nothing is run, saved or written. In the tree, ! is a reason not to start,
-    + is new in the code, ~ is restored. Exit code 86 where a strict start would not happen.
+    Without --checkpoint it is the latest one. Nothing is run, saved or written. In the tree, ! is a reason not to
+    start, + is new in the code, ~ is restored. Exit code 86 where a strict start would not happen.
     """
     root = load_app(file)
     catalog = open_catalog(store)
