@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABCMeta
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from trainpoint.app.findings import Finding, Plan, What
@@ -18,6 +19,8 @@ from trainpoint.format.digest import JsonObject
 
 ROOT: Final = "root"
 MISSING: Final = object()
+_PLAIN: Final = frozenset({int, str, float, bool, list, dict, type(None)})
+"""Types of most variables; they are no components, which isinstance would find out more slowly."""
 MAX_LEVELS: Final = 100
 """Components within components; a state is nested twice as deep, and JSON parsers have limits."""
 
@@ -106,7 +109,7 @@ class Component(metaclass=_Built):
         return [
             (name, value)
             for name, value in list(self.__dict__.items())
-            if isinstance(value, Component) and not name.startswith("_")
+            if type(value) not in _PLAIN and isinstance(value, Component) and not name.startswith("_")
         ]
 
     def _tp_adopt(self, name: str, child: Component) -> None:
@@ -222,12 +225,21 @@ def not_a_variable(component: Component, name: str) -> str:
 
 def variables(component: Component) -> dict[str, object]:
     """Public attributes that are no components, by name in alphabetical order."""
+    of_class = _names_of(type(component))
+    # This runs for every variable of an app each time its state is taken: the cheap questions come first.
     found = {
         name: value
         for name, value in list(component.__dict__.items())
-        if not isinstance(value, Component) and not not_a_variable(component, name)
+        if (type(value) in _PLAIN or not isinstance(value, Component))
+        and (not name.startswith("_") if name not in of_class else not not_a_variable(component, name))
     }
     return dict(sorted(found.items()))
+
+
+@lru_cache(maxsize=512)
+def _names_of(cls: type[Component]) -> frozenset[str]:
+    """Names about which a class has something to say."""
+    return frozenset(cls._tp_settings).union(*(vars(c) for c in cls.__mro__))
 
 
 def take_variables(component: Component) -> JsonObject:

@@ -211,11 +211,11 @@ class Loop:
     def _capture(self, *, last: bool = False) -> None:
         root = self.root
         if not root.consistent:
-            self._offer(capture(root))
+            self._offer(capture(root, left_out=not self._told_left_out))
             return
         with self.scheduler.still(self._patience, anew=last) as running:
             if not running:
-                self._offer(capture(root))
+                self._offer(capture(root, left_out=not self._told_left_out))
                 return
         self.skipped += 1
         if self.skipped == 1 or last:
@@ -230,8 +230,8 @@ class Loop:
         return min(seconds, FINAL_SECONDS) if self.ckpt.preempted else seconds
 
     def _offer(self, captured: Captured) -> None:
-        if captured.left_out and not self._told_left_out:
-            self._told_left_out = True
+        self._told_left_out = True
+        if captured.left_out:
             logger.info("not saved: %s", "; ".join(captured.left_out[:NAMES_TOLD]))
         self.saver.offer(Offer(captured, captured.text(), self.iteration))
 

@@ -54,9 +54,11 @@ class Report:
     """steps such as ``1 → 2``"""
 
 
-def capture(root: Flow) -> Captured:
+def capture(root: Flow, *, left_out: bool = True) -> Captured:
     """The state of ``root`` and of all beneath it. Nothing may change it meanwhile, except where the app allows that.
 
+    Args:
+        left_out: also find out what is not saved, which costs a walk through the tree.
     Raises:
         UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
     """
@@ -68,7 +70,7 @@ def capture(root: Flow) -> Captured:
             "app": {"name": type(root).__name__, "version": str(root.app_version)},
             "state": _encoded(root.state_dict(), (ROOT,)),
         },
-        tuple(_left_out(root)),
+        tuple(_left_out(root)) if left_out else (),
     )
 
 
@@ -241,9 +243,10 @@ def _kind(state: object, path: tuple[str, ...]) -> str:
 def _encoded(state: JsonObject, path: tuple[str, ...]) -> JsonObject:
     """A component's state as pure JSON; errors name the attribute as the code writes it."""
     done: JsonObject = {}
+    here = ".".join(path)
     for part, value in state.items():
         if part == "vars":
-            done[part] = {name: encode(held, ".".join((*path, name))) for name, held in value.items()}
+            done[part] = {name: encode(held, f"{here}.{name}") for name, held in value.items()}
         elif part == "calls":
             done[part] = {key: _encoded_call(call, ".".join((*path, "run"))) for key, call in value.items()}
         elif part in ("flows", "works", "structures") or (part == "items" and isinstance(value, dict)):
