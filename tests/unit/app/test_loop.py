@@ -381,6 +381,21 @@ def test_a_work_that_has_finished_is_not_run_again_after_a_restart(
     assert not root.w._go.is_set()
 
 
+def test_a_work_that_had_not_finished_is_run_after_a_restart(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = WithSlow(3)
+    root.consistent = False
+    run_app(root)
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    first = start.saved_by(catalog, "_", "app")[-1]
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    again = WithSlow(2)
+    again.w._go.set()
+    run_app(again, checkpoint=first.file)
+    assert again.w.done == 1
+
+
 def test_a_work_that_fails_ends_the_app_with_its_error_and_what_was_pending_is_saved(catalog: BucketCatalog) -> None:
     class Fails(Work):
         def run(self) -> None:
