@@ -108,7 +108,7 @@ demo: $(READY) ## about two minutes: a training, killed several times, that ends
 demo-cluster: $(READY) ## a job on Kubernetes that is killed with -9 and goes on (DEMO=--keep: all of it stays)
 	@$(BIN)/python tools/demo_cluster.py $(DEMO)
 
-bench: $(READY) ## figures: import time, save and load of 1 GiB
+bench: $(READY) ## figures: import time, save and load of 1 GiB, the loop of an app
 	@$(BIN)/python -m benchmarks
 
 # --- keep it -----------------------------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from benchmarks import import_time, operator, transfer
+from benchmarks import app_loop, import_time, operator, transfer
 
 print("## Import\n", flush=True)
 import_time.main()
 print("\n## Transfer\n", flush=True)
 transfer.main()
+print("\n## Apps\n", flush=True)
+app_loop.main()
 print("\n## Operator\n", flush=True)
 operator.main()

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a sc
 
 from tools.page import write_or_check
 from trainpoint.cli.main import main as trainpoint
+from trainpoint.cli.run_app import run_app
 
 TARGET = Path(__file__).parent.parent / "docs" / "reference" / "cli.md"
 
@@ -35,8 +36,21 @@ def reference() -> str:
     for name in trainpoint.list_commands(parent):
         command = trainpoint.get_command(parent, name)
         if command is not None and not command.hidden:
-            sections.append(section(command, click.Context(command, info_name=name, parent=parent)))
+            sections += described(command, click.Context(command, info_name=name, parent=parent))
+            if name == "run":
+                sections.append(section(run_app, click.Context(run_app, info_name="run app", parent=parent)))
     return "\n".join(sections)
+
+
+def described(command: click.Command, context: click.Context) -> Iterator[str]:
+    """The section of a verb, or those of the verbs beneath it."""
+    if not isinstance(command, click.Group):
+        yield section(command, context)
+        return
+    for name in command.list_commands(context):
+        beneath = command.get_command(context, name)
+        if beneath is not None and not beneath.hidden:
+            yield from described(beneath, click.Context(beneath, info_name=name, parent=context))
 
 
 def section(command: click.Command, context: click.Context) -> str:

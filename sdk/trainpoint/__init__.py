@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.errors import (
+    AppFileError,
     BucketNotFoundError,
     ChangedDuringSaveError,
     CheckpointDeletedError,
@@ -17,10 +18,12 @@ from trainpoint.errors import (
     ClosedError,
     ClusterPermissionError,
     ClusterUnreachableError,
+    ComponentError,
     ConflictError,
     CorruptCheckpointError,
     CorruptRecordError,
     IdentityError,
+    IncompatibleStateError,
     InvalidArgumentError,
     LocalFileError,
     MetricRecordedError,
@@ -51,6 +54,7 @@ from trainpoint.errors import (
     TrainpointError,
     UnsafePathError,
     UnstorableError,
+    UnsupportedStateError,
 )
 from trainpoint.format.manifest import FileEntry
 from trainpoint.format.reference import CheckpointRef
@@ -63,6 +67,7 @@ from trainpoint.handle.runs import RunStep, RunTask, WorkflowRun
 from trainpoint.handle.workflow import Flow, Workflow
 
 __all__ = [
+    "AppFileError",
     "Artifact",
     "BucketNotFoundError",
     "ChangedDuringSaveError",
@@ -74,6 +79,7 @@ __all__ = [
     "ClosedError",
     "ClusterPermissionError",
     "ClusterUnreachableError",
+    "ComponentError",
     "ConflictError",
     "CorruptCheckpointError",
     "CorruptRecordError",
@@ -81,6 +87,7 @@ __all__ = [
     "FileEntry",
     "Flow",
     "IdentityError",
+    "IncompatibleStateError",
     "InvalidArgumentError",
     "LineageEntry",
     "LocalFileError",
@@ -114,6 +121,7 @@ __all__ = [
     "TrainpointError",
     "UnsafePathError",
     "UnstorableError",
+    "UnsupportedStateError",
     "Workflow",
     "WorkflowRun",
     "checkpoint",

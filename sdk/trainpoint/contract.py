@@ -38,6 +38,7 @@ FIELDS: Final[dict[str, str]] = {
     names.ENV_COMPLETION_INDEX: f"metadata.labels['{names.GROUP}/completion-index']",
     names.ENV_OWNER: f"metadata.annotations['{names.GROUP}/owner']",
     names.ENV_RESUME_FROM: f"metadata.annotations['{names.GROUP}/resume-from']",
+    names.ENV_CHECKPOINT: f"metadata.annotations['{names.GROUP}/checkpoint']",
 }
 """Variable by variable, the field of the pod that it is filled from."""
 

@@ -24,6 +24,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "pin": ("trainpoint.cli.marks:pin", "Keep a checkpoint from being deleted."),
     "unpin": ("trainpoint.cli.marks:unpin", "Take the pin of a checkpoint away."),
     "rm": ("trainpoint.cli.show:rm", "Delete checkpoints for good."),
+    "app": ("trainpoint.cli.app:app", "Checkpoints of an app, and whether its code fits them."),
     "inject": ("trainpoint.cli.inject:inject", "A Job's manifest with the pod contract in it."),
     "explain": ("trainpoint.cli.explain:explain", "What an error code means and what to do."),
 }

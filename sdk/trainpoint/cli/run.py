@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -45,7 +45,19 @@ STORE_SECONDS: Final = 30.0
 
 
 class RunCommand(click.Command):
-    """Everything behind ``--`` is the program; that ``--`` is never left out, so no option is taken for the other's."""
+    """Everything behind ``--`` is the program; that ``--`` is never left out, so no option is taken for the other's.
+
+    ``trainpoint run app FILE`` is a command of its own.
+    """
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["app"]:
+            from trainpoint.cli.run_app import run_app
+
+            return run_app.make_context(f"{info_name} app", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if "--" not in args and not set(args) & set(ctx.help_option_names):
@@ -127,6 +139,44 @@ def run(
     The program gets a name under which it may save, and each start resumes from its newest checkpoint. Without
     --retries and --policy it is started once. Ctrl-C asks it to save and stop, a second one kills it. The exit code is
     that of the last process, 128 + n if signal n killed it.
+
+    `trainpoint run app FILE` runs an app of trainpoint.app; its options are its own.
+    """
+    supervise(
+        ctx,
+        command,
+        lambda given: again_command(given, command),
+        retries=retries,
+        policy=policy,
+        run=run,
+        workflow=workflow,
+        task=task,
+        store=store,
+        load_policy=load_policy,
+        takeover=takeover,
+        resume=resume,
+    )
+
+
+def supervise(
+    ctx: click.Context,
+    command: tuple[str, ...],
+    again: Callable[[list[str]], str],
+    *,
+    retries: int | None,
+    policy: Path | None,
+    run: str | None,
+    workflow: str | None,
+    task: str | None,
+    store: str | None,
+    load_policy: str | None,
+    takeover: bool,
+    resume: str | None = None,
+) -> None:
+    """Run ``command`` to its end, and end with its exit code.
+
+    Args:
+        again: the line for a shell that goes on with this run; it gets the options to begin with.
     """
     environ = dict(os.environ)
     chance, clock = SystemChance(), SystemClock()
@@ -158,7 +208,7 @@ def run(
     environ.update({ENV_WORKFLOW: named_workflow, ENV_RUN: run_name, ENV_STORE: opened.url})
     environ.update({ENV_OWNER: environ.get(ENV_OWNER) or login_name()})
     environ.update({name: value for name, value in ((ENV_TASK, task), (ENV_LOAD_POLICY, load_policy)) if value})
-    again = [*_given(workflow=workflow, store=store, policy=str(policy) if policy else None), "--run", run_name]
+    given = [*_given(workflow=workflow, store=store, policy=str(policy) if policy else None), "--run", run_name]
     with tempfile.TemporaryDirectory(prefix="trainpoint-run-") as private:
         if policy is not None and settings is not None:
             compiled = Path(private, "policy.json")
@@ -169,7 +219,7 @@ def run(
             environ=environ,
             workflow=named_workflow,
             run=run_name,
-            again=again_command(again, command),
+            again=again(given),
             settings=retry if retries is None else with_retries(retry, retries),
             retries=retries != 0 and (retries is not None or settings is not None),
             takeover=takeover or once,

@@ -42,6 +42,6 @@ def _users_line(trace: TracebackType | None) -> str:
     import traceback  # only now: most programs never fail
 
     for frame in reversed(traceback.extract_tb(trace)):
-        if "/trainpoint/" not in frame.filename:
+        if "/trainpoint/" not in frame.filename and not frame.filename.startswith("<"):
             return f"{frame.filename}:{frame.lineno}"
     return ""

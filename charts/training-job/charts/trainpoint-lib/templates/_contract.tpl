@@ -74,6 +74,10 @@
   valueFrom:
     fieldRef:
       fieldPath: metadata.annotations['trainpoint.dev/resume-from']
+- name: TRAINPOINT_CHECKPOINT
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.annotations['trainpoint.dev/checkpoint']
 {{- end -}}
 
 {{- /* Sources of environment variables for each container. */ -}}

@@ -1,0 +1,59 @@
+"""The call cache of a work: what was finished is not run again, also not after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from trainpoint.app.values import decode, encode, text_of
+from trainpoint.format.digest import JsonObject, digest_of
+
+PENDING: Final = "pending"
+RUNNING: Final = "running"
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+STATUSES: Final = frozenset({PENDING, RUNNING, SUCCEEDED, FAILED})
+
+KEY_DIGITS: Final = 16
+
+
+def call_key(args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+    """``run:`` and 16 hexadecimal digits: the same for equal arguments, whatever the order of the named ones.
+
+    Raises:
+        UnsupportedStateError: an argument cannot be saved, so nobody could know later that this call was made.
+    """
+    return f"run:{digest_of(text_of(_encoded(args, kwargs)).encode())[:KEY_DIGITS]}"
+
+
+def call_entry(args: Sequence[object], kwargs: Mapping[str, object], status: str, error: str = "") -> JsonObject:
+    """What is kept of a call: the arguments as they were when it was made."""
+    positional, named = decode(_encoded(args, kwargs)), {}
+    if isinstance(positional, list):  # always; for the type checker
+        positional, named = positional
+    made: JsonObject = {"name": "run", "args": positional, "kwargs": named, "status": status}
+    return {**made, "error": error} if error else made
+
+
+def calls_to_save(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+    """As they are saved: what is still running has not finished, and will have to run again."""
+    return {
+        key: {**call, "status": PENDING} if call.get("status") == RUNNING else call for key, call in list(calls.items())
+    }
+
+
+def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
+    """As a new process has them: only what succeeded counts as finished; what failed is tried again."""
+    return {
+        key: call
+        if call.get("status") == SUCCEEDED
+        else {**{k: v for k, v in call.items() if k != "error"}, "status": PENDING}
+        for key, call in calls.items()
+    }
+
+
+def _encoded(args: Sequence[object], kwargs: Mapping[str, object]) -> list[object]:
+    return [
+        [encode(value, f"run(args[{number}])") for number, value in enumerate(args)],
+        {name: encode(kwargs[name], f"run({name}=…)") for name in sorted(kwargs)},
+    ]

@@ -1,0 +1,344 @@
+"""What flows, works and structures have in common: attributes, a place in the tree, and a way back.
+
+A component's state is its ``__dict__``: public names are children or variables, names that begin with ``_`` are private
+and not saved. What trainpoint keeps of a component lies in slots named ``_tp_…``, so that every other private name is
+the user's.
+"""
+
+from __future__ import annotations
+
+from abc import ABCMeta
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import ClassVar, Final
+
+from trainpoint.app.findings import Finding, Plan, What
+from trainpoint.app.values import copied, same
+from trainpoint.errors import ComponentError, IncompatibleStateError
+from trainpoint.format.digest import JsonObject
+
+ROOT: Final = "root"
+MISSING: Final = object()
+_PLAIN: Final = frozenset({int, str, float, bool, list, dict, type(None)})
+"""Types of most variables; they are no components, which isinstance would find out more slowly."""
+MAX_LEVELS: Final = 100
+"""Components within components; a state is nested twice as deep, and JSON parsers have limits."""
+
+
+class _Built(ABCMeta):
+    """Sees the end of the outermost constructor: which variables it has set, and whether it called ours."""
+
+    def __call__(cls, *args: object, **kwargs: object) -> object:
+        made = super().__call__(*args, **kwargs)
+        if isinstance(made, Component):
+            require_started(made, "it is used")
+            made._tp_born = frozenset(variables(made))
+        return made
+
+
+class Component(metaclass=_Built):
+    """A node of an app's tree. Users derive from Flow and Work."""
+
+    __slots__ = ("__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_parent", "_tp_plan")
+
+    _tp_kind: ClassVar[str]
+    _tp_settings: ClassVar[frozenset[str]] = frozenset()
+    """public attributes that direct trainpoint and are not part of the state"""
+
+    _tp_parent: Component | None
+    _tp_calls: dict[str, JsonObject]
+    _tp_born: frozenset[str]
+    _tp_plan: Plan | None
+
+    def __init__(self) -> None:
+        self._tp_parent = None
+        self._tp_calls = {}
+        self._tp_born = frozenset()
+        self._tp_plan = None
+        super().__init__()  # of classes that are mixed in
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, value in vars(cls).items():
+            if isinstance(value, Component):
+                raise ComponentError(
+                    f"{cls.__qualname__}.{name} is a component shared by all objects of the class",
+                    remedy=f"create it in __init__: self.{name} = {type(value).__name__}(…)",
+                )
+
+    # --- attributes ---------------------------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name.startswith("_"):
+            object.__setattr__(self, name, value)
+            return
+        held = self.__dict__
+        if (
+            name in held
+            and name != "run"
+            and not isinstance(value, Component)
+            and not isinstance(held[name], Component)
+        ):
+            held[name] = value  # a variable gets another value: what every loop does all the time
+            return
+        require_started(self, f"self.{name} is set")
+        if hasattr(type(defined(type(self), name)), "__set__") or name in self._tp_settings:
+            object.__setattr__(self, name, value)  # a property knows what to do
+            return
+        if problem := not_a_variable(self, name):
+            raise ComponentError(f"{dotted(self)}.{name} cannot be set: {problem}", remedy="choose another name")
+        current = self.__dict__.get(name)
+        if isinstance(value, Component):
+            if current is value:
+                return
+            self._tp_adopt(name, value)
+        if isinstance(current, Component):
+            current._tp_parent = None
+        object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        current = self.__dict__.get(name)
+        object.__delattr__(self, name)
+        if isinstance(current, Component) and not name.startswith("_"):
+            current._tp_parent = None
+
+    # --- the tree -----------------------------------------------------------------------------------------------------
+
+    def _tp_children(self) -> list[tuple[str, Component]]:
+        """Children by name, as they were added."""
+        return [
+            (name, value)
+            for name, value in list(self.__dict__.items())
+            if type(value) not in _PLAIN and isinstance(value, Component) and not name.startswith("_")
+        ]
+
+    def _tp_adopt(self, name: str, child: Component) -> None:
+        """Make ``child`` a part of this component, if it can be."""
+        require_started(child, "it becomes part of another component")
+        if child is self or any(child is above for above in ancestors(self)):
+            raise ComponentError(
+                f"{dotted(self)}.{name} would contain itself",
+                remedy="a component has one place, in one tree without circles",
+            )
+        if child._tp_parent is not None:
+            raise ComponentError(
+                f"{dotted(self)}.{name} is already {dotted(child)}: a component cannot be in two places",
+                remedy="create a second one, or take it away from there first: set that attribute to None",
+            )
+        if len(list(ancestors(self))) + 2 > MAX_LEVELS:
+            raise ComponentError(
+                f"{dotted(self)}.{name} is deeper than {MAX_LEVELS} levels", remedy="make the tree flatter"
+            )
+        child._tp_parent = self
+
+    # --- state --------------------------------------------------------------------------------------------------------
+
+    def _tp_take(self) -> JsonObject:
+        """The state of this component and of all beneath it; values as they are in Python, copied."""
+        raise NotImplementedError
+
+    def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
+        """Take over ``state``; what does not fit goes into ``plan``."""
+        raise NotImplementedError
+
+    def _tp_remember(self) -> Callable[[], None]:
+        """Attributes, place and calls as they are now; the function that is returned brings them back."""
+        held, parent, made, born = dict(self.__dict__), self._tp_parent, dict(self._tp_calls), self._tp_born
+
+        def back() -> None:
+            self.__dict__.clear()
+            self.__dict__.update(held)
+            self._tp_parent, self._tp_calls, self._tp_born = parent, made, born
+
+        return back
+
+
+def require_started(component: Component, when: str) -> None:
+    """Whether our constructor has run, said so that the missing line is found."""
+    try:
+        component._tp_parent  # noqa: B018
+    except AttributeError:
+        cls = type(component).__qualname__
+        raise ComponentError(
+            f"{cls}.__init__ has not called super().__init__() before {when}",
+            remedy=f"make super().__init__() the first line of {cls}.__init__",
+        ) from None
+
+
+def ancestors(component: Component) -> Iterator[Component]:
+    """From the parent up to the root."""
+    above = component._tp_parent
+    while above is not None:
+        yield above
+        above = above._tp_parent
+
+
+def root_of(component: Component) -> Component:
+    *_, top = (component, *ancestors(component))
+    return top
+
+
+def path_of(component: Component) -> tuple[str, ...]:
+    """``("root", "a", "w")``; where there is no app yet, the topmost component is the root."""
+    parent = component._tp_parent
+    if parent is None:
+        return (ROOT,)
+    own = next((name for name, child in parent._tp_children() if child is component), "?")
+    return (*path_of(parent), own)
+
+
+def path_in(plan: Plan, component: Component) -> tuple[str, ...]:
+    """The same, quickly: where the parent is restored, it has noted its children's paths."""
+    return plan.paths.get(id(component)) or path_of(component)
+
+
+def dotted(component: Component) -> str:
+    return ".".join(path_of(component))
+
+
+def walk(component: Component, path: tuple[str, ...] = (ROOT,)) -> Iterator[tuple[tuple[str, ...], Component]]:
+    """It and all beneath it, with their paths."""
+    yield path, component
+    for name, child in component._tp_children():
+        yield from walk(child, (*path, name))
+
+
+# --- variables --------------------------------------------------------------------------------------------------------
+
+
+def defined(cls: type, name: str) -> object:
+    """What the class says of ``name``, without calling anything; MISSING if it says nothing."""
+    return next((vars(c)[name] for c in cls.__mro__ if name in vars(c)), MISSING)
+
+
+def not_a_variable(component: Component, name: str) -> str:
+    """Why ``name`` can be no variable of this component; empty if it can."""
+    if name.startswith("_"):
+        return "it is private"
+    if name in component._tp_settings:
+        return "it is a setting"
+    meant = defined(type(component), name)
+    if meant is MISSING or not (callable(meant) or hasattr(type(meant), "__get__")):
+        return ""
+    return f"it is the name of a {'property' if not callable(meant) else 'method'} of {type(component).__qualname__}"
+
+
+def variables(component: Component) -> dict[str, object]:
+    """Public attributes that are no components, by name in alphabetical order."""
+    of_class = _names_of(type(component))
+    # This runs for every variable of an app each time its state is taken: the cheap questions come first.
+    found = {
+        name: value
+        for name, value in list(component.__dict__.items())
+        if (type(value) in _PLAIN or not isinstance(value, Component))
+        and (not name.startswith("_") if name not in of_class else not not_a_variable(component, name))
+    }
+    return dict(sorted(found.items()))
+
+
+@lru_cache(maxsize=512)
+def _names_of(cls: type[Component]) -> frozenset[str]:
+    """Names about which a class has something to say."""
+    return frozenset(cls._tp_settings).union(*(vars(c) for c in cls.__mro__))
+
+
+def take_variables(component: Component) -> JsonObject:
+    """``vars``, and under ``later`` those that the constructor has not set: at a start the code cannot know them."""
+    held = variables(component)
+    later = [name for name in held if name not in component._tp_born and defined(type(component), name) is MISSING]
+    taken: JsonObject = {"vars": {name: copied(value) for name, value in held.items()}}
+    return {**taken, "later": later} if later else taken
+
+
+def restore_variables(
+    component: Component, state: JsonObject, strict: bool, plan: Plan, *, children: frozenset[str]
+) -> None:
+    """Set what the state has. A name among ``children`` is said to be missing where the children are restored."""
+    path = path_in(plan, component)
+    values = section(state, "vars", path)
+    later = state.get("later") or []
+    for name, value in values.items():
+        current = component.__dict__.get(name, MISSING)
+        if problem := not_a_variable(component, name):
+            what, detail = What.OTHER_KIND, f"a variable of the state, but {problem}"
+        elif isinstance(current, Component) and value is not None:
+            what, detail = What.OTHER_KIND, f"a variable in the state and a {current._tp_kind} in the code"
+        elif current is MISSING and name not in later and defined(type(component), name) is MISSING:
+            what, detail = What.MISSING_VARIABLE, ""
+        else:
+            before = current if current is not MISSING else defined(type(component), name)
+            if isinstance(current, Component):
+                current._tp_parent = None  # the app had taken it away, by setting the attribute to None
+            component.__dict__[name] = copied(value)
+            if before is MISSING or not same(before, value):
+                plan.changed.append((*path, name))
+            continue
+        plan.add(Finding(what, (*path, name), detail, refused=strict))
+    for name in variables(component):
+        if name not in values and name not in children:
+            plan.add(Finding(What.NEW_VARIABLE, (*path, name)))
+
+
+def section(state: JsonObject, name: str, path: tuple[str, ...]) -> JsonObject:
+    """One part of a component's state; empty if it is not there.
+
+    Raises:
+        IncompatibleStateError: it is no object, so somebody's migration has put something else there.
+    """
+    value = state.get(name, {}) if isinstance(state, dict) else None
+    if not isinstance(value, dict):
+        raise IncompatibleStateError(
+            f"The state of the component {'.'.join(path)} has no usable {name!r}",
+            remedy="look at what load_state_dict or a migration has put there: it is an object by name",
+        )
+    return value
+
+
+# --- the way back -----------------------------------------------------------------------------------------------------
+
+
+def remember(top: Component) -> Callable[[], None]:
+    """Everything beneath ``top`` as it is now; the function that is returned brings it back.
+
+    Lists, dicts and sets keep their identity and get their content back. What other objects hold is theirs.
+    """
+    ways_back: list[Callable[[], None]] = []
+    seen: dict[int, object] = {}
+    waiting: list[object] = [top]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        if isinstance(value, Component):
+            ways_back.append(value._tp_remember())
+            waiting += [*value.__dict__.values(), *(child for _, child in value._tp_children())]
+        elif type(value) is list or type(value) is dict or type(value) is set:
+            ways_back.append(_content(value))
+            waiting.extend(value.values() if type(value) is dict else value)
+        elif type(value) is tuple:
+            waiting.extend(value)
+        else:
+            continue
+        seen[id(value)] = value  # held, so that no other object gets its id
+
+    def undo() -> None:
+        for _, component in list(walk(top)):
+            if id(component) not in seen:
+                component._tp_parent = None
+        for way_back in ways_back:
+            way_back()
+
+    return undo
+
+
+def _content(container: list[object] | dict[object, object] | set[object]) -> Callable[[], None]:
+    if isinstance(container, list):
+        listed = list(container)
+        return lambda: container.__setitem__(slice(None), listed)
+    copy = container.copy()
+
+    def back() -> None:
+        container.clear()
+        container.update(copy)  # type: ignore[arg-type]
+
+    return back

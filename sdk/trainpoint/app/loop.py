@@ -1,0 +1,274 @@
+"""The life of an app: its start, its loop, its saves, its end."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from trainpoint.api.names import ENV_TEMP_DIR
+from trainpoint.app import start
+from trainpoint.app.files import SUFFIX, timestamp_of
+from trainpoint.app.saver import Keeper, Offer, Pace, Saver
+from trainpoint.app.scheduler import GLANCE_SECONDS, Scheduler
+from trainpoint.app.state import Captured, Report, capture, parse, restore
+from trainpoint.app.tree import CheckpointContext, Flow, install
+from trainpoint.app.values import text_of
+from trainpoint.clock import Clock, SystemClock
+from trainpoint.context import open_context
+from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError
+from trainpoint.format.digest import JsonObject
+from trainpoint.format.layout import TaskPath
+from trainpoint.handle.checkpoint import Checkpoint
+from trainpoint.handle.narrate import logger, speak
+
+FINAL_SECONDS: Final = 20.0
+"""How long a final save after SIGTERM waits for running works at most: a pod has 30 s by default until it is killed."""
+NAMES_TOLD: Final = 10
+
+
+def run_app(
+    root: Flow,
+    *,
+    checkpoint: str | None = None,
+    checkpoint_from: str | None = None,
+    strict: bool = True,
+    clock: Clock | None = None,
+) -> None:
+    """Run an app in this process until it stops itself, or is stopped.
+
+    The first start of a run begins with what ``checkpoint`` says, else with what its load policy says (``fresh``:
+    nothing). Later attempts of the same run go on from what the run has saved since.
+
+    Args:
+        root: as its constructor made it.
+        checkpoint: ``latest``, a path or a name; by default ``TRAINPOINT_CHECKPOINT``, then the pod's annotation.
+        checkpoint_from: the workflow whose checkpoints are meant; this app's own by default.
+        strict: False drops what the code has no place for, instead of not starting.
+    Raises:
+        ResumeRequestError: what is named cannot be found.
+        IncompatibleStateError: the state does not fit the code. ``run`` was never called.
+        NotInJobError: no workflow is named, so nothing could be saved.
+        SystemExit: with 143 after SIGTERM, once the state is saved.
+        Exception: what ``run`` of the flow, or of a work, has raised.
+    """
+    clock = clock or SystemClock()
+    speak()
+    context = open_context(clock=clock)
+    if context.identity is None:
+        raise NotInJobError(
+            "an app saves its state, and nothing says which workflow this is",
+            remedy="start it by: trainpoint run app FILE, or set TRAINPOINT_WORKFLOW",
+        )
+    own = context.identity.task
+    text = start.asked(checkpoint, context)
+    found = None
+    if text:
+        context.first_contact(reads_only=True)
+        found = start.look_up(
+            text, context.catalog, workflow=checkpoint_from or own.workflow, namespace=own.namespace, own=own
+        )
+    stored = found.stored if found is not None else None
+    with Checkpoint(resume_from=stored.ref if stored is not None else None, clock=clock) as ckpt:
+        begin = _begin(found, ckpt, own)
+        known = start.saved_by(context.catalog, own.namespace, own.workflow)
+        mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
+        refs = {one.timestamp: one.ref for one in mine}
+        baseline = ""
+        if begin is not None:
+            report = restore(root, begin.document, strict=strict)
+            _tell(begin, report)
+            baseline = begin.text_if_own
+        with tempfile.TemporaryDirectory(
+            prefix="trainpoint-app-", dir=context.environ.get(ENV_TEMP_DIR) or None, ignore_cleanup_errors=True
+        ) as folder:
+            saver = Saver(
+                ckpt=ckpt,
+                folder=Path(folder),
+                keeper=Keeper(ckpt.delete, refs),
+                clock=clock,
+                last_timestamp=known[0].timestamp if known else None,
+                pace=Pace(saved_text=baseline),
+                last_name=begin.name if begin is not None and begin.own else None,
+            )
+            Loop(root, ckpt, saver, Scheduler(clock), clock, begin.iteration if begin is not None else 0).run()
+
+
+# --- what it begins with ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """A state to begin with."""
+
+    name: str
+    document: JsonObject
+    own: bool = False
+    """this run has saved it, so that the same state needs no new file"""
+
+    @property
+    def iteration(self) -> int:
+        """Iterations that were complete when it was saved; 0 where the file does not say."""
+        said = self.document.get("iteration")
+        return said if type(said) is int and said >= 0 else 0
+
+    @property
+    def text_if_own(self) -> str:
+        """As :class:`Pace` compares states; empty for one from elsewhere."""
+        if not self.own:
+            return ""
+        return text_of({k: v for k, v in self.document.items() if k not in ("time", "iteration")}) + "\n"
+
+
+def _begin(found: start.Start | None, ckpt: Checkpoint, own: TaskPath) -> Begin | None:
+    """What this attempt begins with; None: what the constructor made."""
+    path = found.path if found is not None else None
+    if path is not None and not (ckpt.attempt and ckpt.is_loaded):
+        return Begin(str(path), parse(start.read_local(path), str(path)))
+    if ckpt.info is None:
+        return None
+    if path is not None:
+        logger.info("attempt %d goes on from what this run has saved since it began from %s", ckpt.attempt, path)
+    file = next((f for f in sorted(ckpt.path.glob(f"*{SUFFIX}")) if timestamp_of(f.name) is not None), None)
+    if file is None:
+        raise IncompatibleStateError(
+            f"checkpoint {ckpt.info.name} holds no state of an app: it has no file lightningapp_checkpoint_….json",
+            remedy="start from another one: trainpoint app checkpoints",
+        )
+    return Begin(file.name, parse(file.read_bytes(), file.name), own=ckpt.info.ref.task == own)
+
+
+def _tell(begin: Begin, report: Report) -> None:
+    logger.info("started from %s, saved after iteration %d", begin.name, begin.iteration)
+    for what, names in (
+        ("migrated", report.migrations),
+        ("dropped, since the code has no place for it", report.dropped),
+        ("new in the code, keeps its default", report.kept_default),
+    ):
+        if names:
+            more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+            level = logger.warning if names is report.dropped else logger.info
+            level("%s: %s%s", what, ", ".join(names[:NAMES_TOLD]), more)
+
+
+# --- the loop ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Loop:
+    """``run``, works, the hook, a save: again and again."""
+
+    root: Flow
+    ckpt: Checkpoint
+    saver: Saver
+    scheduler: Scheduler
+    clock: Clock
+    iteration: int = 0
+    """complete ones, over all starts"""
+    skipped: int = 0
+    """saves that were skipped, since works did not end in time"""
+    _begun: int = field(default=0, init=False)
+    _told_left_out: bool = field(default=False, init=False)
+
+    def run(self) -> None:
+        """Until the app stops or this process is asked to end. What is pending is saved, whatever happened."""
+        install(self.root, self.scheduler)
+        self._begun = self.iteration
+        try:
+            while not self.ckpt.preempted and self._once():
+                pass
+            if self.ckpt.preempted and self.iteration > self._begun:
+                self._capture(last=True)  # whatever the hook says: what was done is not to be done again
+        except BaseException as error:
+            self._end(error)
+            raise
+        self._end(None)
+
+    def _once(self) -> bool:
+        """One iteration; whether another one follows."""
+        root, scheduler = self.root, self.scheduler
+        before = scheduler.changes
+        root._tp_context = self._facts()
+        root.run()
+        if root._tp_stopped:
+            scheduler.finish(stop=lambda: self.ckpt.preempted)
+        scheduler.raise_failed()
+        self.saver.raise_failed()
+        self.iteration += 1
+        self.ckpt.should_save(self.iteration)  # tells whoever supervises this process how far it has come
+        root._tp_context = self._facts()
+        wanted = bool(root.should_save_checkpoint())
+        if wanted:
+            self._capture()
+        if root._tp_stopped:
+            return False
+        if scheduler.changes == before and scheduler.busy:
+            scheduler.wait(since=before, seconds=GLANCE_SECONDS)
+        return True
+
+    def _capture(self, *, last: bool = False) -> None:
+        root = self.root
+        if not root.consistent:
+            self._offer(capture(root, left_out=not self._told_left_out))
+            return
+        with self.scheduler.still(self._patience, anew=last) as running:
+            if not running:
+                self._offer(capture(root, left_out=not self._told_left_out))
+                return
+        self.skipped += 1
+        if self.skipped == 1 or last:
+            logger.warning(
+                "the state after iteration %d is not saved, since %s did not end within %g s; with consistent = False "
+                "the root flow is saved at once, and running works start again",
+                self.iteration, ", ".join(running[:NAMES_TOLD]), self._patience(),
+            )  # fmt: skip
+
+    def _patience(self) -> float:
+        seconds = float(self.root.consistent_seconds)
+        return min(seconds, FINAL_SECONDS) if self.ckpt.preempted else seconds
+
+    def _offer(self, captured: Captured) -> None:
+        self._told_left_out = True
+        if captured.left_out:
+            logger.info("not saved: %s", "; ".join(captured.left_out[:NAMES_TOLD]))
+        self.saver.offer(Offer(captured, captured.text(), self.iteration))
+
+    def _facts(self) -> CheckpointContext:
+        at = self.saver.saved_at
+        return CheckpointContext(
+            iteration=self.iteration,
+            seconds_since_save=None if at is None else self.clock.monotonic() - at,
+            last_name=self.saver.last_name,
+            preempted=self.ckpt.preempted,
+        )
+
+    def _end(self, error: BaseException | None) -> None:
+        """No call begins any more; what is pending is written. Never masks ``error``."""
+        self.scheduler.close()
+        with suppress(Exception):
+            install(self.root, None)
+        self.saver.close()
+        try:
+            self.saver.raise_failed()
+        except Exception as late:
+            if error is None:
+                raise
+            text = late.message if isinstance(late, TrainpointError) else str(late)
+            logger.warning("the last state could not be saved: %s", text)
+        finally:
+            self._account()
+
+    def _account(self) -> None:
+        pace, saver = self.saver.pace, self.saver
+        done = self.iteration - self._begun
+        logger.info(
+            "%d iterations, %d checkpoints%s%s%s%s",
+            done,
+            saver.saved,
+            f", the last one {saver.last_name}" if saver.saved else "",
+            f"; {pace.coalesced} states came within a second and were replaced by later ones" if pace.coalesced else "",
+            f"; {pace.unchanged} were unchanged" if pace.unchanged else "",
+            f"; {self.skipped} were skipped while works ran" if self.skipped else "",
+        )

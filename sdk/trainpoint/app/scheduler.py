@@ -1,0 +1,153 @@
+"""Works beside the flow: each call runs once, in a thread of this process."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from trainpoint.app.component import dotted
+from trainpoint.app.tree import Work, cancel, execute
+from trainpoint.clock import Clock
+from trainpoint.handle.narrate import logger
+
+AT_ONCE: Final = 32
+"""Calls that run at the same time; more of them wait for their turn."""
+GLANCE_SECONDS: Final = 0.1
+"""How long a wait lasts at most before it looks again whether this process is to end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One call of a work's ``run``."""
+
+    work: Work
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
+
+    @property
+    def name(self) -> str:
+        return dotted(self.work)
+
+    def __str__(self) -> str:
+        words = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
+        text = f"{self.name}.run({', '.join(words)})"
+        return text if len(text) <= 200 else f"{text[:197]}…"
+
+
+class Scheduler:
+    """Threads for works. All but the works themselves is called by the thread of the loop."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._queue: deque[Call] = deque()
+        self._running: set[Call] = set()
+        self._failed: deque[tuple[Call, BaseException]] = deque()
+        self._held = False
+        self._stuck: frozenset[Call] = frozenset()
+        self.changes = 0
+        """calls that were taken on or have ended, so far"""
+
+    def submit(self, work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
+        """Take on a call; it begins at once, or when one of 32 others has ended."""
+        with self._changed:
+            self._queue.append(Call(work, args, kwargs))
+            self.changes += 1
+            self._begin()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any call has not ended."""
+        with self._changed:
+            return bool(self._running or self._queue)
+
+    def raise_failed(self) -> None:
+        """Raise what a work has raised, with a note that names the work; once for each."""
+        with self._changed:
+            failed = self._failed.popleft() if self._failed else None
+        if failed is not None:
+            call, error = failed
+            logger.error("work %s failed: %s: %s", call.name, type(error).__name__, error)
+            error.add_note(f"raised by the work {call}")
+            raise error
+
+    def wait(self, *, since: int, seconds: float) -> None:
+        """Return when a call was taken on or has ended since ``changes`` was ``since``; after ``seconds`` anyway."""
+        with self._changed:
+            if self.changes == since:
+                self._changed.wait(seconds)
+
+    def finish(self, *, stop: Callable[[], bool]) -> None:
+        """Return when every call has ended, one has failed, or ``stop`` says so."""
+        with self._changed:
+            while (self._running or self._queue) and not self._failed and not stop():
+                self._changed.wait(GLANCE_SECONDS)
+
+    @contextmanager
+    def still(self, limit_seconds: Callable[[], float], *, anew: bool = False) -> Iterator[tuple[str, ...]]:
+        """While the block is entered, no work runs; yields the names of those that run all the same.
+
+        Waits for running calls to end and lets none begin. Where that takes longer than ``limit_seconds``, which is
+        asked again and again, it gives up; the next time it does so at once, while one of these calls still runs: a
+        work that never ends must not stop the loop each time. (``anew``: it waits all the same.)
+        """
+        begun = self._clock.monotonic()
+        with self._changed:
+            self._held = True
+            self._stuck = frozenset() if anew else self._stuck
+            try:
+                while self._running and not self._running & self._stuck:
+                    left = limit_seconds() - (self._clock.monotonic() - begun)
+                    if left <= 0:
+                        self._stuck = frozenset(self._running)
+                        break
+                    self._changed.wait(min(left, GLANCE_SECONDS))
+                names = tuple(sorted(call.name for call in self._running))
+            except BaseException:
+                self._release()
+                raise
+        try:
+            yield names
+        finally:
+            with self._changed:
+                self._release()
+
+    def close(self) -> None:
+        """No call begins any more; those that wait stay pending. Running ones end with this process."""
+        with self._changed:
+            self._held = True
+            waiting = list(self._queue)
+            self._queue.clear()
+        for call in waiting:
+            cancel(call.work, call.args, call.kwargs)
+
+    # --- within -------------------------------------------------------------------------------------------------------
+
+    def _release(self) -> None:
+        self._held = False
+        self._begin()
+
+    def _begin(self) -> None:
+        while self._queue and not self._held and len(self._running) < AT_ONCE:
+            call = self._queue.popleft()
+            self._running.add(call)
+            # A daemon: nobody can end a thread, and a process that was told to end must not wait for one.
+            threading.Thread(target=self._run, args=(call,), name=f"trainpoint-work-{call.name}", daemon=True).start()
+
+    def _run(self, call: Call) -> None:
+        error: BaseException | None = None
+        try:
+            execute(call.work, call.args, call.kwargs)
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            if error is not None:
+                self._failed.append((call, error))
+            self._running.discard(call)
+            self.changes += 1
+            self._begin()
+            self._changed.notify_all()

@@ -1,0 +1,201 @@
+"""What an app starts from: ``--checkpoint`` as a person writes it, looked up.
+
+Exactly ``latest`` is always the keyword, whatever lies in the current directory. Then comes a file of that path, then a
+checkpoint of that name. Nothing stands in for what is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from trainpoint.api.names import ENV_CHECKPOINT
+from trainpoint.app.files import file_name, series_name, timestamp_of
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.entries import Entry
+from trainpoint.context import Context
+from trainpoint.errors import (
+    CheckpointNotFoundError,
+    CorruptCheckpointError,
+    LocalFileError,
+    ObjectNotFoundError,
+    ResumeRequestError,
+    TrainpointError,
+)
+from trainpoint.format.layout import NO_INDEX, SnapshotId, TaskPath, data_root
+from trainpoint.format.manifest import Manifest
+from trainpoint.format.reference import CheckpointRef, parse_checkpoint_name
+from trainpoint.handle.load import read_manifest
+from trainpoint.handle.narrate import logger
+from trainpoint.transfer.ranged import open_file
+
+LATEST: Final = "latest"
+CANDIDATES_SHOWN: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A checkpoint of an app, as the key of its file shows it."""
+
+    timestamp: int
+    ref: CheckpointRef
+
+    @property
+    def file(self) -> str:
+        return file_name(self.timestamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What ``--checkpoint`` has come to: a file of this machine, or a checkpoint of the store."""
+
+    text: str
+    """as it was written"""
+    path: Path | None = None
+    stored: Stored | None = None
+
+
+def asked(argument: str | None, context: Context) -> str:
+    """The argument, else ``TRAINPOINT_CHECKPOINT``, else the pod's annotation; empty where nothing is asked for."""
+    said = argument if argument is not None else context.environ.get(ENV_CHECKPOINT, "")
+    if not said and context.cluster is not None:
+        said = context.cluster.pod.setting("checkpoint")
+    return said
+
+
+def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str, own: TaskPath | None = None) -> Start:
+    """What is meant, of ``workflow`` in ``namespace``, by whomever it was saved.
+
+    Args:
+        own: the task that starts. Where its run has saved something, that is its ``latest``: another run of the same
+            app at the same time must not get between an attempt and the next one.
+    Raises:
+        ResumeRequestError: there is no such checkpoint; the message has the candidates.
+    """
+    if text != LATEST and Path(text).is_file():
+        return Start(text, path=Path(text))
+    there = saved_by(catalog, namespace, workflow)
+    if text == LATEST:
+        mine = saved_in(catalog, own) if own is not None else []
+        found = next(_good(catalog, [*mine, *there]), None)
+        if found is None:
+            raise not_found(text, workflow, [], catalog.store.url)
+        return Start(text, stored=found)
+    at = timestamp_of(text)
+    named = [one for one in committed(catalog, there) if one.timestamp == at] if at is not None else []
+    if not named and parse_checkpoint_name(text) is not None:
+        named = _by_object_name(catalog, text, namespace)
+    if len(named) == 1:
+        return Start(text, stored=named[0])
+    names = [one.ref.name for one in named] or candidates(text, (one.file for one in committed(catalog, there)))
+    raise not_found(text, workflow, names, catalog.store.url)
+
+
+def candidates(text: str, names: Iterable[str]) -> list[str]:
+    """The names that begin with ``text``."""
+    return [name for name in dict.fromkeys(names) if text and name.startswith(text)]
+
+
+def not_found(text: str, workflow: str, names: Sequence[str], url: str) -> ResumeRequestError:
+    if names:
+        more = ", …" if len(names) > CANDIDATES_SHOWN else ""
+        remedy = f"it could mean {', '.join(names[:CANDIDATES_SHOWN])}{more}; write one of these whole"
+    else:
+        remedy = f"neither a file nor a checkpoint of workflow {workflow} in {url}; see what there is: " + (
+            f"trainpoint app checkpoints {workflow}"
+        )
+    return ResumeRequestError(f"Could not find checkpoint: {text}", remedy=remedy)
+
+
+def read_local(path: Path) -> bytes:
+    """The bytes of a file that was named. Raises LocalFileError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be read: {error.strerror}", remedy="see to its mode and owner") from None
+
+
+def read_stored(catalog: BucketCatalog, stored: Stored) -> bytes:
+    """The file of a checkpoint, verified. Raises CheckpointNotFoundError, CorruptCheckpointError, StoreError."""
+    manifest = read_manifest(catalog, stored.ref)
+    with open_file(catalog.store, manifest, stored.file) as stream:
+        return stream.read()
+
+
+# --- what there is ----------------------------------------------------------------------------------------------------
+
+
+def saved_by(catalog: BucketCatalog, namespace: str, workflow: str) -> list[Stored]:
+    """Every file of an app that a workflow has, newest first, also of saves that are not committed.
+
+    One listing: the names are in the keys of the data, since a checkpoint of one file is never packed.
+    """
+    return _found(catalog, f"{data_root(namespace)}{workflow}/")
+
+
+def saved_in(catalog: BucketCatalog, task: TaskPath) -> list[Stored]:
+    """The same of one task."""
+    return _found(catalog, task.data)
+
+
+def committed(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[Stored]:
+    """Those that somebody may start from, in the same order: committed, neither deleted, corrupt nor superseded."""
+    entries: dict[TaskPath, dict[SnapshotId, Entry]] = {}
+    for one in found:
+        task = one.ref.task
+        if task not in entries:
+            entries[task] = {entry.id: entry for entry in catalog.entries(task)}
+        entry = entries[task].get(one.ref.id)
+        if entry is not None and entry.eligible:
+            yield one
+
+
+def _good(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[Stored]:
+    """Those of them that hold what was saved; what is damaged is passed over, and that is told."""
+    for one in committed(catalog, found):
+        try:
+            read_stored(catalog, one)
+        except (CorruptCheckpointError, CheckpointNotFoundError, ObjectNotFoundError) as error:
+            logger.warning("%s (%s) is passed over: %s", one.file, one.ref, error.message)
+            continue
+        yield one
+
+
+def _found(catalog: BucketCatalog, prefix: str) -> list[Stored]:
+    rows = (stored for info in catalog.store.list(prefix) if (stored := stored_at(info.key)) is not None)
+    return sorted(rows, key=lambda one: (one.timestamp, one.ref.id), reverse=True)
+
+
+def stored_at(key: str) -> Stored | None:
+    """``ns/<ns>/data/<workflow>/<run>/<task>/<index>/<snapshot>/files/<name>``; None for any other key."""
+    parts = key.split("/")
+    at = timestamp_of(parts[-1])
+    if at is None or len(parts) != 10 or parts[-2] != "files" or parts[-1] != file_name(at):
+        return None
+    _, namespace, _, workflow, run, task, index, snapshot, _, _ = parts
+    try:
+        path = TaskPath(workflow, run, task, "" if index == NO_INDEX else index, namespace)
+        return Stored(at, CheckpointRef(path, SnapshotId.parse(snapshot)))
+    except (ValueError, TrainpointError):
+        return None
+
+
+def _by_object_name(catalog: BucketCatalog, name: str, namespace: str) -> list[Stored]:
+    """The checkpoint that lists and kubectl call so, whatever its workflow, if it is one of an app."""
+    try:
+        ref = catalog.find(name, namespace=namespace)
+        stored = stored_in(read_manifest(catalog, ref))
+    except CheckpointNotFoundError:
+        return []
+    return [stored] if stored is not None else []
+
+
+def stored_in(manifest: Manifest) -> Stored | None:
+    """The file of an app that a checkpoint holds; None if it holds something else."""
+    snapshot = manifest.snapshot
+    at = next((found for file in manifest.files if (found := timestamp_of(file.path)) is not None), None)
+    if at is None or snapshot.series != series_name(at):
+        return None
+    return Stored(at, CheckpointRef(snapshot.task, snapshot.id))

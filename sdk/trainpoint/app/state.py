@@ -1,0 +1,279 @@
+"""An app's state as a file, and back: captured whole, restored whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from trainpoint.app.calls import STATUSES
+from trainpoint.app.children import children_of
+from trainpoint.app.component import ROOT, dotted, remember, require_started, root_of, walk
+from trainpoint.app.difference import Difference, difference_tree
+from trainpoint.app.findings import Plan, refusal
+from trainpoint.app.migrate import migrated
+from trainpoint.app.tree import Flow
+from trainpoint.app.values import decode, encode, text_of
+from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, TrainpointError
+from trainpoint.format.digest import JsonObject
+
+FORMAT_VERSION: Final = 1
+KIND: Final = "App"
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The state of an app at one moment."""
+
+    state: JsonObject
+    """the checkpoint file without its time: pure JSON that shares nothing with the app"""
+    left_out: tuple[str, ...]
+    """what is not saved, by dotted name, and why"""
+
+    def text(self, **more: object) -> str:
+        """What a checkpoint file holds, on one line; ``more`` are fields such as ``time``.
+
+        Two captures of the same state give the same text. (Canonical JSON would sort keys; a dict that an app goes
+        through keeps its order here.)
+        """
+        return text_of({**self.state, **more}) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a restore did. All are dotted names."""
+
+    dropped: tuple[str, ...] = ()
+    """of the state, because the code has no place for it: variables, components and all that they hold"""
+    kept_default: tuple[str, ...] = ()
+    """of the code, because the state does not know it: new variables and components"""
+    changed: tuple[str, ...] = ()
+    """variables that now have another value than the constructor gave them"""
+    migrations: tuple[str, ...] = ()
+    """steps such as ``1 → 2``"""
+
+
+def capture(root: Flow, *, left_out: bool = True) -> Captured:
+    """The state of ``root`` and of all beneath it. Nothing may change it meanwhile, except where the app allows that.
+
+    Args:
+        left_out: also find out what is not saved, which costs a walk through the tree.
+    Raises:
+        UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
+    """
+    _require_root(root)
+    return Captured(
+        {
+            "formatVersion": FORMAT_VERSION,
+            "kind": KIND,
+            "app": {"name": type(root).__name__, "version": str(root.app_version)},
+            "state": _encoded(root.state_dict(), (ROOT,)),
+        },
+        tuple(_left_out(root)) if left_out else (),
+    )
+
+
+def parse(data: bytes | str, where: str) -> JsonObject:
+    """The checkpoint file ``data``; ``where`` names it in errors.
+
+    Raises:
+        IncompatibleStateError: it is cut off, or no state of an app.
+        NewerFormatError: a newer trainpoint has written it.
+    """
+    try:
+        return check_state(json.loads(data))
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, IncompatibleStateError | NewerFormatError):
+            error.message = f"{where}: {error.message}"
+            raise
+        raise IncompatibleStateError(
+            f"{where} is no readable JSON: {error}",
+            remedy="the file is cut off or damaged; start from another checkpoint",
+        ) from error
+
+
+def check_state(value: object) -> JsonObject:
+    """``value`` as a parsed checkpoint file, if its shape is that of one.
+
+    Raises:
+        IncompatibleStateError: it is something else; the message says where.
+        NewerFormatError: a newer trainpoint has written it.
+    """
+    if not isinstance(value, dict) or value.get("kind") != KIND:
+        raise _no_state("it is no state of an app: an object with the kind App is expected")
+    version = value.get("formatVersion")
+    if type(version) is not int or version < 1:
+        raise _no_state(f"formatVersion is {version!r}, not a number from 1 on")
+    if version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"the state has format {version}; this trainpoint reads up to {FORMAT_VERSION}", remedy="update trainpoint"
+        )
+    app = value.get("app")
+    if not isinstance(app, dict) or not isinstance(app.get("version"), str):
+        raise _no_state("app.version is missing, the version of the app that has saved it")
+    _check_component(value.get("state"), (ROOT,), "Flow")
+    return value
+
+
+def restore(root: Flow, state: JsonObject, *, strict: bool = True) -> Report:
+    """Give ``root`` a saved state: migrations, then ``load_state_dict`` of the whole tree; all of it or nothing.
+
+    Args:
+        root: an app as its constructor made it.
+        state: a parsed checkpoint file.
+        strict: what the state has and the code has not is an error; otherwise it is dropped and reported.
+    Raises:
+        IncompatibleStateError: the state does not fit the code; all differences are listed. Every attribute is as
+            before then, as it is after an error of the app's own ``load_state_dict``.
+    """
+    prepared, steps = _prepared(root, state)
+    plan, undo = _go_through(root, prepared, strict)
+    if plan.is_refused:
+        undo()
+        raise refusal(plan.findings)
+    lost = [name for f in plan.findings if f.lost for name in (f.name, *f.inside)]
+    kept = [f.name for f in plan.findings if not f.lost]
+    return Report(tuple(lost), tuple(kept), tuple(".".join(path) for path in plan.changed), steps)
+
+
+def differences(root: Flow, state: JsonObject) -> Difference:
+    """What :func:`restore` would find, as a tree. ``root`` is as before afterwards.
+
+    Raises:
+        IncompatibleStateError: no comparison is possible: a migration is missing, or the state is malformed.
+    """
+    prepared, steps = _prepared(root, state)
+    plan, undo = _go_through(root, prepared, strict=True)
+    try:
+        return replace(difference_tree(root, plan), migrations=steps)
+    finally:
+        undo()
+
+
+# --- within -----------------------------------------------------------------------------------------------------------
+
+
+def _require_root(root: Flow) -> None:
+    require_started(root, "its state is captured or restored")
+    if root_of(root) is not root:
+        raise ComponentError(
+            f"{dotted(root)} is a part of an app, not a whole one", remedy="capture and restore the root flow"
+        )
+
+
+def _prepared(root: Flow, state: JsonObject) -> tuple[JsonObject, tuple[str, ...]]:
+    """The root's state as Python values, of the code's version."""
+    _require_root(root)
+    checked = check_state(state)
+    decoded = _decoded(checked["state"])
+    prepared, steps = migrated(decoded, checked["app"]["version"], type(root))
+    if steps:
+        _check_component(prepared, (ROOT,), "Flow")
+    return prepared, steps
+
+
+def _go_through(root: Flow, state: JsonObject, strict: bool) -> tuple[Plan, Callable[[], None]]:
+    """Run the app's own protocol on it. What is returned beside the plan takes all of it back."""
+    undo, plan = remember(root), Plan()
+    root._tp_plan = plan
+    try:
+        root.load_state_dict(state, children_of(state, (ROOT,)), strict)
+    except Exception as error:
+        undo()
+        if plan.is_refused and not isinstance(error, TrainpointError):
+            raise refusal(plan.findings) from error  # it went on with what could not be restored
+        raise
+    except BaseException:
+        undo()
+        raise
+    finally:
+        root._tp_plan = None
+    return plan, undo
+
+
+def _left_out(root: Flow) -> list[str]:
+    return [
+        f"{'.'.join(path)}.{name}: its name begins with _"
+        for path, component in walk(root)
+        for name in sorted(component.__dict__)
+        if name.startswith("_") and not name.startswith("__")  # Python's own, such as __orig_class__ of Dict[Work]()
+    ]
+
+
+def _no_state(why: str) -> IncompatibleStateError:
+    return IncompatibleStateError(why, remedy="name a file that an app has saved: lightningapp_checkpoint_….json")
+
+
+def _check_component(state: object, path: tuple[str, ...], kind: str) -> None:
+    """The shape of a component's state, down to the leaves."""
+    name = ".".join(path)
+    if not isinstance(state, dict):
+        raise _no_state(f"the state of {name} is no object")
+    if kind in ("Dict", "List"):
+        items = state.get("items")
+        if not isinstance(items, dict if kind == "Dict" else list):
+            raise _no_state(f"the items of {name} are no {'object' if kind == 'Dict' else 'list'}")
+        named = items.items() if isinstance(items, dict) else ((str(n), item) for n, item in enumerate(items))
+        for own, item in named:
+            _check_component(item, (*path, own), _kind(item, (*path, own)))
+        return
+    for part in ("vars", "calls", *(("flows", "works", "structures") if kind == "Flow" else ())):
+        if not isinstance(state.get(part, {}), dict):
+            raise _no_state(f"{part} of {name} is no object")
+    later = state.get("later", [])
+    if not isinstance(later, list) or not all(isinstance(entry, str) for entry in later):
+        raise _no_state(f"later of {name} is no list of names")
+    for key, call in state.get("calls", {}).items():
+        if not isinstance(call, dict) or call.get("status") not in STATUSES:
+            raise _no_state(f"the call {key!r} of {name} has no status")
+    if kind == "Flow":
+        for part, kinds in (("flows", "Flow"), ("works", "Work"), ("structures", None)):
+            for own, child in state.get(part, {}).items():
+                _check_component(child, (*path, own), kinds or _kind(child, (*path, own)))
+
+
+def _kind(state: object, path: tuple[str, ...]) -> str:
+    kind = state.get("kind") if isinstance(state, dict) else None
+    if kind not in ("Flow", "Work", "Dict", "List"):
+        raise _no_state(f"the kind of {'.'.join(path)} is {kind!r}, not Flow, Work, Dict or List")
+    return str(kind)
+
+
+def _encoded(state: JsonObject, path: tuple[str, ...]) -> JsonObject:
+    """A component's state as pure JSON; errors name the attribute as the code writes it."""
+    done: JsonObject = {}
+    here = ".".join(path)
+    for part, value in state.items():
+        if part == "vars":
+            done[part] = {name: encode(held, f"{here}.{name}") for name, held in value.items()}
+        elif part == "calls":
+            done[part] = {key: _encoded_call(call, ".".join((*path, "run"))) for key, call in value.items()}
+        elif part in ("flows", "works", "structures") or (part == "items" and isinstance(value, dict)):
+            done[part] = {name: _encoded(child, (*path, name)) for name, child in value.items()}
+        elif part == "items":
+            done[part] = [_encoded(child, (*path, str(number))) for number, child in enumerate(value)]
+        else:
+            done[part] = encode(value, ".".join((*path, part)))
+    return done
+
+
+def _encoded_call(call: JsonObject, where: str) -> JsonObject:
+    return {name: encode(value, f"{where}({name})") for name, value in call.items()}
+
+
+def _decoded(state: JsonObject) -> JsonObject:
+    """The way back from :func:`_encoded`: a copy, part by part, since only values are encoded."""
+    done: JsonObject = {}
+    for part, value in state.items():
+        if part == "vars":
+            done[part] = {name: decode(held) for name, held in value.items()}
+        elif part == "calls":
+            done[part] = {key: {name: decode(held) for name, held in call.items()} for key, call in value.items()}
+        elif part in ("flows", "works", "structures") or (part == "items" and isinstance(value, dict)):
+            done[part] = {name: _decoded(child) for name, child in value.items()}
+        elif part == "items":
+            done[part] = [_decoded(child) for child in value]
+        else:
+            done[part] = decode(value)
+    return done

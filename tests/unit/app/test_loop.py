@@ -1,0 +1,547 @@
+"""An app from its start to its end, in this process."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from trainpoint.app import Flow, Work, start
+from trainpoint.app.files import file_name
+from trainpoint.app.loop import run_app
+from trainpoint.catalog.base import CheckpointInfo
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.marks import read_info
+from trainpoint.claim.history import read_attempts
+from trainpoint.errors import IncompatibleStateError, NotInJobError, ResumeRequestError, UnsupportedStateError
+from trainpoint.format.digest import JsonObject
+from trainpoint.format.layout import TaskPath
+from trainpoint.testing import FakeChance, FakeClock, MemoryStore
+
+DEADLINE_SECONDS = 120.0
+
+
+@pytest.fixture(autouse=True)
+def launched(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WORKFLOW", "app"), ("RUN", "r1"), ("STORE", url), ("OWNER", "me")):
+        monkeypatch.setenv(f"TRAINPOINT_{name}", value)
+
+
+@pytest.fixture
+def catalog(store: MemoryStore) -> BucketCatalog:
+    return BucketCatalog(store, clock=FakeClock(), chance=FakeChance())
+
+
+def states(catalog: BucketCatalog, workflow: str = "app") -> list[JsonObject]:
+    """What was saved, oldest first."""
+    there = reversed(list(start.committed(catalog, start.saved_by(catalog, "_", workflow))))
+    return [json.loads(start.read_stored(catalog, one)) for one in there]
+
+
+def info(catalog: BucketCatalog) -> CheckpointInfo:
+    """Of the newest one."""
+    newest = next(start.committed(catalog, start.saved_by(catalog, "_", "app")))
+    entry = next(entry for entry in catalog.entries(newest.ref.task) if entry.id == newest.ref.id)
+    return read_info(catalog.store, newest.ref.task, entry)[0]
+
+
+def end_of(catalog: BucketCatalog, run: str = "r1") -> tuple[str, int | None, str]:
+    """How the last attempt of a run ended: how, exit code, message."""
+    end = read_attempts(catalog.store, TaskPath("app", run, "main"))[-1].end
+    assert end is not None
+    return end.how, end.exit_code, end.message
+
+
+class Counts(Flow):
+    """Counts its iterations; stops at ``until``; the hook says what ``hook`` says."""
+
+    def __init__(self, until: int = 3, hook: Callable[[int], bool] = lambda _: True) -> None:
+        super().__init__()
+        self._until = until
+        self._hook = hook
+        self.n = 0
+
+    def run(self) -> None:
+        self.n += 1
+        if self.n >= self._until:
+            self.stop()
+
+    def should_save_checkpoint(self) -> bool:
+        return self._hook(self.n)
+
+
+# --- the hook ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_file_holds_the_state_of_the_last_true_and_none_a_later_one(catalog: BucketCatalog) -> None:
+    run_app(Counts(10, lambda n: n < 5))
+    saved = [state["state"]["vars"]["n"] for state in states(catalog)]
+    assert saved[-1] == 4
+    assert saved == sorted(set(saved))
+    assert info(catalog).step == 4
+    assert end_of(catalog) == ("Completed", 0, "")
+
+
+def test_a_hook_that_says_no_saves_nothing(catalog: BucketCatalog) -> None:
+    run_app(Counts(10, lambda _: False))
+    assert states(catalog) == []
+    assert end_of(catalog) == ("Completed", 0, "")
+
+
+def test_the_hook_is_asked_once_an_iteration_also_when_nothing_changed_and_never_of_a_child(
+    catalog: BucketCatalog,
+) -> None:
+    asked: list[str] = []
+
+    class Child(Flow):
+        def run(self) -> None:
+            pass
+
+        def should_save_checkpoint(self) -> bool:
+            asked.append("child")
+            return True
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.child = Child()
+            self._times = 0
+
+        def run(self) -> None:
+            self.child.run()
+            self._times += 1
+            if self._times == 5:
+                self.stop()
+
+        def should_save_checkpoint(self) -> bool:
+            asked.append("root")
+            return True
+
+    run_app(Main())
+    assert asked == ["root"] * 5
+    assert len(states(catalog)) == 1, "an unchanged tree makes no new file"
+
+
+def test_the_hook_can_know_where_the_app_stands(catalog: BucketCatalog) -> None:
+    seen: list[tuple[int, bool, str | None]] = []
+
+    class Main(Counts):
+        def should_save_checkpoint(self) -> bool:
+            facts = self.checkpoint_context
+            seen.append((facts.iteration, facts.seconds_since_save is None, facts.last_name))
+            return False
+
+    run_app(Main(2))
+    assert seen == [(1, True, None), (2, True, None)]
+
+
+def test_a_file_is_one_plain_object_named_like_its_series(catalog: BucketCatalog, store: MemoryStore) -> None:
+    run_app(Counts(1))
+    found = info(catalog)
+    (key,) = [row.key for row in store.list("ns/_/data/")]
+    assert key.endswith(f"/files/{found.series}.json")
+    state = json.loads(store.get(key))
+    assert state["kind"] == "App"
+    assert state["iteration"] == 1
+    assert state["time"].endswith("Z")
+    assert state["state"]["vars"] == {"n": 1}
+
+
+def test_names_increase_over_runs_whatever_the_clock_says(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(Counts(1))
+    (first,) = start.saved_by(catalog, "_", "app")
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    run_app(Counts(2))
+    second = start.saved_by(catalog, "_", "app")[0]
+    assert second.ref.task.run == "r2"
+    assert second.timestamp > first.timestamp
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_starts_from_what_is_named_and_counts_its_iterations_on(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_app(Counts(3))
+    (newest, *_) = start.saved_by(catalog, "_", "app")
+    local = tmp_path / "copy.json"
+    local.write_bytes(start.read_stored(catalog, newest))
+    for number, text in enumerate(("latest", newest.file, newest.file.removesuffix(".json"), str(local))):
+        monkeypatch.setenv("TRAINPOINT_RUN", f"again-{number}")
+        root = Counts(4, lambda _: False)
+        run_app(root, checkpoint=text)
+        assert root.n == 4, text
+    root = Counts(5)
+    run_app(root, checkpoint="latest")
+    assert info(catalog).step == 5
+    assert info(catalog).parents[-1] == newest.ref.name
+
+
+def test_the_environment_says_it_too_and_the_argument_goes_before_it(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(Counts(3))
+    monkeypatch.setenv("TRAINPOINT_CHECKPOINT", "latest")
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    run_app(root := Counts(4, lambda _: False))
+    assert root.n == 4
+    with pytest.raises(ResumeRequestError, match="Could not find checkpoint: nothing"):
+        run_app(Counts(4), checkpoint="nothing")
+
+
+def test_checkpoints_of_another_workflow_are_meant_only_where_it_is_named(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(Counts(3))
+    monkeypatch.setenv("TRAINPOINT_WORKFLOW", "other")
+    with pytest.raises(ResumeRequestError, match="Could not find checkpoint: latest"):
+        run_app(Counts(4), checkpoint="latest")
+    run_app(root := Counts(4), checkpoint="latest", checkpoint_from="app")
+    assert root.n == 4
+    assert [state["state"]["vars"]["n"] for state in states(catalog, "other")] == [4]
+
+
+@pytest.mark.parametrize("text", [None, "latest", "NAME", "PATH"])
+def test_a_later_attempt_of_a_run_goes_on_from_what_the_run_has_saved_since(
+    text: str | None, catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TRAINPOINT_RUN", "before")
+    run_app(Counts(3))
+    newest = start.saved_by(catalog, "_", "app")[0]
+    (tmp_path / "copy.json").write_bytes(start.read_stored(catalog, newest))
+    said = {"NAME": newest.file, "PATH": str(tmp_path / "copy.json")}.get(text or "", text)
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+
+    class Breaks(Counts):
+        def run(self) -> None:
+            super().run()
+            if self.n == 8:
+                raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100), checkpoint=said)
+    monkeypatch.setenv("TRAINPOINT_RUN", "rival")
+    run_app(Counts(50), checkpoint="latest")  # another run of the same app saves meanwhile
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+    root = Counts(8, lambda _: False)
+    run_app(root, checkpoint=said)
+    assert root.checkpoint_context.iteration == 8
+    assert root.n == 8, "7 was saved at the end of the attempt before"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [('{"formatVersion": 1, "kind": "A', "no readable JSON"), ("{}", "no state of an app")],
+    ids=["cut off", "empty"],
+)
+def test_a_damaged_file_is_an_error_that_names_it_and_nothing_runs(
+    content: str, error: str, catalog: BucketCatalog, tmp_path: Path
+) -> None:
+    file = tmp_path / file_name(1574)
+    file.write_text(content)
+    root = Counts()
+    with pytest.raises(IncompatibleStateError, match=f"{file_name(1574)}.*{error}"):
+        run_app(root, checkpoint=str(file))
+    assert root.n == 0
+    assert end_of(catalog)[:2] == ("Failed", 86)
+
+
+def test_a_state_that_does_not_fit_starts_nothing_and_the_records_say_why(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class WithWork(Counts):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.w = Work()
+
+    run_app(WithWork())
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    root = Counts()
+    with pytest.raises(IncompatibleStateError) as raised:
+        run_app(root, checkpoint="latest")
+    assert raised.value.message.startswith("The component w wasn't instantiated for the component root")
+    assert root.n == 0
+    how, code, message = end_of(catalog, "r2")
+    assert (how, code) == ("Failed", 86)
+    assert "The component w wasn't instantiated for the component root" in message
+
+
+def test_not_strict_starts_and_tells_what_was_dropped(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class WithMore(Counts):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.extra = 1
+
+    run_app(WithMore())
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    with caplog.at_level(logging.INFO, logger="trainpoint"):
+        run_app(root := Counts(5), checkpoint="latest", strict=False)
+    assert root.n == 5
+    assert "dropped, since the code has no place for it: root.extra" in caplog.text
+
+
+def test_a_process_without_a_workflow_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRAINPOINT_WORKFLOW")
+    monkeypatch.delenv("TRAINPOINT_RUN")
+    with pytest.raises(NotInJobError, match="which workflow"):
+        run_app(root := Counts())
+    assert root.n == 0
+
+
+# --- works ------------------------------------------------------------------------------------------------------------
+
+
+class Slow(Work):
+    def __init__(self) -> None:
+        super().__init__()
+        self._go = threading.Event()
+        self.done = 0
+
+    def run(self) -> None:
+        assert self._go.wait(DEADLINE_SECONDS)
+        self.done += 1
+
+
+class WithSlow(Flow):
+    """Lets its work go after ``free`` iterations, and stops once it has ended."""
+
+    consistent_seconds = 0.01
+
+    def __init__(self, free: int) -> None:
+        super().__init__()
+        self._free = free
+        self.n = 0
+        self.w = Slow()
+
+    def run(self) -> None:
+        self.n += 1
+        self.w.run()
+        if self.n == self._free:
+            self.w._go.set()
+        if self.n >= self._free and self.w.has_succeeded:
+            self.stop()
+
+    def should_save_checkpoint(self) -> bool:
+        return True
+
+
+def saved_works(catalog: BucketCatalog) -> list[tuple[object, list[object]]]:
+    """(what the work had done, the statuses of its calls) in each state."""
+    works = [state["state"]["works"]["w"] for state in states(catalog)]
+    return [(w["vars"]["done"], [call["status"] for call in w["calls"].values()]) for w in works]
+
+
+def test_no_state_is_taken_while_a_work_runs(catalog: BucketCatalog) -> None:
+    run_app(WithSlow(3))
+    assert saved_works(catalog) == [(1, ["succeeded"])]
+
+
+def test_the_loop_does_not_spin_while_there_is_nothing_but_a_work_to_wait_for(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        def run(self) -> None:
+            if self.n == 0:
+                threading.Timer(0.5, self.w._go.set).start()
+            super().run()
+
+        def should_save_checkpoint(self) -> bool:
+            return False
+
+    run_app(root := Main(0))
+    assert root.w.done == 1
+    assert root.n < 50, "it looks ten times a second, and when the work has ended"
+
+
+def test_on_request_it_is_taken_at_once_and_a_running_work_is_saved_as_pending(catalog: BucketCatalog) -> None:
+    root = WithSlow(3)
+    root.consistent = False
+    run_app(root)
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    assert saved_works(catalog)[-1] == (1, ["succeeded"])
+
+
+def test_a_work_that_has_finished_is_not_run_again_after_a_restart(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(WithSlow(2))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    root = WithSlow(0)
+    run_app(root, checkpoint="latest")
+    assert root.w.done == 1
+    assert not root.w._go.is_set()
+
+
+def test_a_work_that_had_not_finished_is_run_after_a_restart(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = WithSlow(3)
+    root.consistent = False
+    run_app(root)
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    first = start.saved_by(catalog, "_", "app")[-1]
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    again = WithSlow(2)
+    again.w._go.set()
+    run_app(again, checkpoint=first.file)
+    assert again.w.done == 1
+
+
+def test_a_work_that_fails_ends_the_app_with_its_error_and_what_was_pending_is_saved(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def run(self) -> None:
+            raise ValueError("no data")
+
+    class Main(Counts):
+        def __init__(self) -> None:
+            super().__init__(10**9)
+            self.w = Fails()
+
+        def run(self) -> None:
+            super().run()
+            if self.n == 3:
+                self.w.run()
+
+    root = Main()
+    with pytest.raises(ValueError, match="no data") as raised:
+        run_app(root)
+    assert raised.value.__notes__ == ["raised by the work root.w.run()"]
+    assert states(catalog)[-1]["state"]["vars"]["n"] >= 2
+    assert end_of(catalog) == ("Failed", 1, "ValueError: no data")
+
+
+def test_an_app_that_stops_waits_for_its_works_and_saves_what_they_did(catalog: BucketCatalog) -> None:
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Slow()
+
+        def run(self) -> None:
+            self.w.run()
+            self.stop()
+            threading.Timer(0.01, self.w._go.set).start()
+
+        def should_save_checkpoint(self) -> bool:
+            return True
+
+    run_app(Main())
+    assert saved_works(catalog) == [(1, ["succeeded"])]
+
+
+def test_a_value_that_cannot_be_saved_ends_the_app_with_its_name(catalog: BucketCatalog) -> None:
+    class Main(Counts):
+        def run(self) -> None:
+            super().run()
+            self.bad = {1, 2}
+
+    with pytest.raises(UnsupportedStateError, match=r"root\.bad"):
+        run_app(Main(3))
+    assert end_of(catalog)[:2] == ("Failed", 86)
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Preempted(Counts):
+    """Is told to end in its third iteration."""
+
+    def run(self) -> None:
+        super().run()
+        if self.n == 3:
+            terminate()
+
+
+@pytest.mark.parametrize("hook", [True, False])
+def test_sigterm_saves_the_state_after_the_iteration_whatever_the_hook_says(hook: bool, catalog: BucketCatalog) -> None:
+    root = Preempted(10**9, lambda _: hook)
+    with pytest.raises(SystemExit) as raised:
+        run_app(root)
+    assert raised.value.code == 143
+    assert root.n == 3
+    assert states(catalog)[-1]["state"]["vars"]["n"] == 3
+    assert end_of(catalog) == ("Preempted", 143, "SIGTERM")
+
+
+def test_sigterm_while_a_work_runs_saves_nothing_that_is_torn(
+    catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Main(WithSlow):
+        def run(self) -> None:
+            super().run()
+            if self.n == 2:
+                terminate()
+
+    root = Main(10**9)
+    with caplog.at_level(logging.WARNING, logger="trainpoint"), pytest.raises(SystemExit) as raised:
+        run_app(root)
+    assert raised.value.code == 143
+    assert states(catalog) == []
+    assert "is not saved, since root.w did not end within 0.01 s" in caplog.text
+    root.w._go.set()
+
+
+def test_a_store_that_fails_ends_the_app(
+    catalog: BucketCatalog, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainpoint import Checkpoint
+    from trainpoint.errors import StoreFullError
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreFullError("no room")
+
+    monkeypatch.setattr(Checkpoint, "save", full)
+    with pytest.raises(StoreFullError, match="no room"):
+        run_app(Counts(10**9))
+    assert end_of(catalog)[:2] == ("Failed", 1)
+
+
+def test_the_log_counts_what_was_not_written(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logger="trainpoint"):
+        run_app(Counts(50))
+    (line,) = [record.message for record in caplog.records if "iterations," in record.message]
+    assert line.startswith("50 iterations, ")
+    assert "states came within a second and were replaced by later ones" in line
+
+
+def test_ten_thousand_iterations_with_a_hook_that_always_says_yes_leave_few_files(
+    catalog: BucketCatalog, store: MemoryStore, record_property: Callable[[str, object], None]
+) -> None:
+    clock = FakeClock()
+    begun = clock.monotonic()
+
+    class Main(Counts):
+        def run(self) -> None:
+            super().run()
+            clock.advance(0.01)
+
+    run_app(Main(10_000), clock=clock)
+    seconds = clock.monotonic() - begun
+    files = len(start.saved_by(catalog, "_", "app"))
+    objects = count(store)
+    record_property("files", files)
+    record_property("objects", objects)
+    assert 1 <= files <= 20 + seconds / 3600 + 1
+    assert objects["data"] == files
+    assert sum(objects.values()) <= 6 * (seconds + 1) + 20
+    assert states(catalog)[-1]["state"]["vars"]["n"] == 10_000
+
+
+def count(store: MemoryStore) -> Mapping[str, int]:
+    found: dict[str, int] = {}
+    for row in store.list(""):
+        kind = row.key.split("/")[2] if row.key.startswith("ns/") else "store"
+        found[kind] = found.get(kind, 0) + 1
+    return found
