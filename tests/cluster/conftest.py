@@ -63,13 +63,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process runs all tests that need the cluster to themselves, so that no other waits for its turn with them.
 
-    Tests that share a server stay together. All others go to whoever is free.
+    Tests that share a server stay together, and those of a module with ``IN_TURN = True``. All others go to whoever is
+    free.
     """
     for item in items:
         names = getattr(item, "fixturenames", ())
         if "alone" in names:
             item.add_marker(pytest.mark.xdist_group("alone"))
-        elif "server" in names:
+        elif "server" in names or (isinstance(item, pytest.Function) and getattr(item.module, "IN_TURN", False)):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 

@@ -12,7 +12,7 @@ from tests.support.release import TeamSpace
 from trainpoint import Checkpoint, NotInJobError, Workflow
 
 PATIENCE_SECONDS = 240
-SEED = "/examples/metaflow"
+SEED = "/metaflow"
 
 
 def log_of(team: TeamSpace, job: str) -> str:
@@ -76,22 +76,21 @@ def test_a_second_pod_lists_what_a_running_task_saves_through_a_retry(team: Team
     assert "directory: 35 ['number']" in log
 
 
-def test_a_job_resumes_the_run_that_it_names_although_a_newer_one_is_there(team: TeamSpace, nodes: Nodes) -> None:
-    team.train("first", env={"HOLD_AT": "17"}, workflow="llm", terminationGracePeriodSeconds=1)
-    pod = team.pod_of("first")
-    team.namespace.wait_for_log(pod, "step=17")
-    (_, _, third) = team.wait_until_verified([5, 10, 15])
+def test_a_job_resumes_the_run_that_it_names_although_a_newer_one_is_there(team: TeamSpace) -> None:
+    team.train("first", env={"HOLD_AT": "17"}, workflow="llm")
+    team.namespace.wait_for_log(team.pod_of("first"), "step=17")
     run = run_name(team, "first")
     team.namespace.kubectl("delete", "job", "first", "--wait=true", "--cascade=foreground")
+    *_, interrupted = team.wait_until_verified([5, 10, 15, 18])  # the last one as it was told to end
     team.train("second", env={"STEPS": "10"}, workflow="llm")
     assert "start=0 attempt=0" in log_of(team, "second")
 
     team.train("third", env={"STEPS": "20"}, workflow="llm", resumeFrom=f"llm/{run}")
-    assert "start=15 attempt=0" in log_of(team, "third")
+    assert "start=18 attempt=0" in log_of(team, "third")
     claim = team.run_of("third")["status"]["claim"]
-    assert claim["loaded"]["checkpoint"] == third["metadata"]["name"]
+    assert claim["loaded"]["checkpoint"] == interrupted["metadata"]["name"]
     newest = next(c for c in team.checkpoints() if c["spec"]["snapshot"]["step"] == 20)
-    assert newest["spec"]["snapshot"]["parents"] == [third["metadata"]["name"]]
+    assert newest["spec"]["snapshot"]["parents"] == [interrupted["metadata"]["name"]]
 
     team.train("lost", env={"STEPS": "1"}, workflow="llm", resumeFrom="llm/never-was")
     team.namespace.wait("job/lost", "condition=Failed", seconds=PATIENCE_SECONDS)

@@ -73,12 +73,16 @@ class KindCluster:
     def trainer_image(self) -> str:
         """The project's image with this checkout's code, programs and examples, on every worker. Its name."""
         host, recipe = self.host, ROOT / "tests/support/trainer/Dockerfile"
-        programs, examples = ROOT / "tests/support/programs", ROOT / "examples"
+        programs = {
+            "programs": ROOT / "tests/support/programs",
+            "metaflow": ROOT / "examples/metaflow",
+            "app": ROOT / "examples/app",
+        }
         with building(self.places) as wheel:
             plain = built(host, "trainer", wheel)
-            tag = f"{_TRAINER}:{key_of(plain, recipe, programs, examples)}"
+            tag = f"{_TRAINER}:{key_of(plain, recipe, *programs.values())}"
             if not in_engine(host, tag):
-                build_upon(host, tag, recipe, plain, {"programs": programs, "examples": examples})
+                build_upon(host, tag, recipe, plain, programs)
                 remove_others(host, _TRAINER, keep=(tag,))
             load_image(host, tag, WORKERS)
         return tag
