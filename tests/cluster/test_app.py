@@ -1,4 +1,4 @@
-"""An app as a Job: its files are checkpoints, a later Job starts from one, and one that does not fit ends it at once."""
+"""An app as a Job: its files are checkpoints, a later Job starts from one, and what does not fit ends it at once."""
 
 from __future__ import annotations
 
