@@ -203,13 +203,15 @@ class _Claiming:
     def _run(self) -> JsonObject:
         """The run object; created if it is not there. IdentityError if it is another run's."""
         who, name = self.who, run_object_name(self.who.task)
+        pod = who.cluster.pod
+        # Only where the run is named after this Job; a person who names a run means to go on with it.
+        derived = who.task.run == run_of_launch(pod)
         found = self._kube.get("checkpointruns", name)
         if found is None:
-            pod = who.cluster.pod
             body = run_body(
                 who.task,
                 owner=who.owner,
-                launch_uid=pod.launch[1],
+                launch_uid=pod.launch[1] if derived else "",
                 policy=who.cluster.policy,
                 store=who.cluster.store_name,
             )
@@ -218,10 +220,7 @@ class _Claiming:
             raise ObjectChangedError(f"{name} was created and deleted in the same moment", remedy="start again")
         there = found["spec"]["identity"]
         mine = {"workflow": who.task.workflow, "run": who.task.run, "task": who.task.task}
-        launch = who.cluster.pod.launch[1]
-        # Only where the run is named after this Job; a person who names a run means to go on with it.
-        derived = who.task.run == run_of_launch(who.cluster.pod)
-        other_launch = derived and there.get("launchUID", launch) != launch
+        other_launch = derived and there.get("launchUID", pod.launch[1]) != pod.launch[1]
         if any(there.get(k) != v for k, v in mine.items()) or there.get("index", "") != who.task.index:
             raise IdentityError(
                 f"run object {name} is that of {there}, not of {who.task}", remedy="give this job its own run name"

@@ -14,6 +14,12 @@ from trainpoint_operator import shell
 from trainpoint_operator.engine.resources import Key
 
 
+@pytest.fixture(autouse=True)
+def a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """kopf is given one where a container has none; other tests have to see the real one again."""
+    monkeypatch.setenv("LOGNAME", "trainpoint")
+
+
 @pytest.mark.parametrize(
     ("case", "generation", "status", "expected"),
     [
