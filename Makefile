@@ -98,7 +98,7 @@ api-oldest: $(READY)
 cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there
 	$(RUNG) cluster
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) -n 4 --dist loadgroup tests/cluster
+	$(PYTEST) -n 4 --dist loadfile tests/cluster
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 

@@ -59,21 +59,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault(_RUN, f"{os.getpid()}-{secrets.token_hex(4)}")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One process runs all tests that need the cluster to themselves, so that no other waits for its turn with them.
-
-    Tests that share a server stay together, and those of a module with ``IN_TURN = True``. All others go to whoever is
-    free.
-    """
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        if "alone" in names:
-            item.add_marker(pytest.mark.xdist_group("alone"))
-        elif "server" in names or (isinstance(item, pytest.Function) and getattr(item.module, "IN_TURN", False)):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.hookimpl(trylast=True)  # after the worker processes have ended, who use the cluster too
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """What could not be run is no success; a cluster that was created for this run goes."""

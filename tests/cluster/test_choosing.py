@@ -85,7 +85,7 @@ def test_a_job_resumes_the_run_that_it_names_although_a_newer_one_is_there(team:
     team.train("second", env={"STEPS": "10"}, workflow="llm")
     assert "start=0 attempt=0" in log_of(team, "second")
 
-    team.train("third", env={"STEPS": "20"}, workflow="llm", resumeFrom=f"llm/{run}")
+    team.train("third", env={"STEPS": "20", "SAVE_EVERY": "2"}, workflow="llm", resumeFrom=f"llm/{run}")
     assert "start=18 attempt=0" in log_of(team, "third")
     claim = team.run_of("third")["status"]["claim"]
     assert claim["loaded"]["checkpoint"] == interrupted["metadata"]["name"]

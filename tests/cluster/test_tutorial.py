@@ -17,7 +17,6 @@ from tests.support.release import SYSTEM, Operator
 from tests.support.repository import ROOT
 from tools.kind.images import s3_image, trainer_image
 
-IN_TURN = True  # the demo has one name for its namespace
 PAGES = [page for page in pages() if NEEDS_CLUSTER in page.read_text(encoding="utf-8").splitlines()]
 PLACES = ("KUBECONFIG", "DOCKER_HOST")
 DEMO_SECONDS = 900
