@@ -19,6 +19,7 @@ VERBS: Final[dict[str, tuple[str, str]]] = {
     "show": ("trainpoint.cli.show:show", "One checkpoint, with its files."),
     "why": ("trainpoint.cli.why:why", "What a run's attempts started from, and why."),
     "lineage": ("trainpoint.cli.lineage:lineage", "Where a checkpoint comes from."),
+    "report": ("trainpoint.cli.report:report", "A run as one HTML page."),
     "load": ("trainpoint.cli.load:load", "A checkpoint into a directory."),
     "verify": ("trainpoint.cli.verify:verify", "Read checkpoints back and compare."),
     "pin": ("trainpoint.cli.marks:pin", "Keep a checkpoint from being deleted."),
