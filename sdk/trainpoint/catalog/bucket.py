@@ -28,12 +28,21 @@ from trainpoint.format.layout import (
     log_key,
     manifest_key,
     manifests_from,
+    run_key,
     runs_prefix,
     snapshot_data,
     tasks_prefix,
 )
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.records import RunEndRecord, StoreMarker, archived_mark, corrupt_mark, log_entry, tombstone
+from trainpoint.format.records import (
+    RunEndRecord,
+    RunRecord,
+    StoreMarker,
+    archived_mark,
+    corrupt_mark,
+    log_entry,
+    tombstone,
+)
 from trainpoint.format.reference import (
     CheckpointRef,
     ParsedName,
@@ -124,6 +133,14 @@ class BucketCatalog:
                 begun[workflow, name.removesuffix(".json")] = info.modified
         found = [RunSummary(namespace, *run, at, run in ended) for run, at in begun.items()]
         return sorted(found, key=lambda r: (r.begun, r.run, r.workflow), reverse=True)
+
+    def run_record(self, namespace: str, workflow: str, run: str) -> RunRecord | None:
+        """What a run began with; None where there is no such run, or it was removed. Raises CorruptRecordError."""
+        key = run_key(namespace, workflow, run)
+        try:
+            return RunRecord.from_bytes(self.store.get(key), key=key)
+        except ObjectNotFoundError:
+            return None
 
     def run_end(self, namespace: str, workflow: str, run: str) -> RunEndRecord | None:
         """How a run ended; None while it has not."""

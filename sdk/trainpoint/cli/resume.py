@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.errors import IdentityError, ObjectNotFoundError
-from trainpoint.format.layout import TaskPath, check_name, run_key
-from trainpoint.format.records import RunRecord
+from trainpoint.errors import IdentityError
+from trainpoint.format.layout import TaskPath, check_name
 from trainpoint.handle.requested import no_such_run
 from trainpoint.handle.visible import newest_first
 
@@ -65,7 +64,7 @@ def origin(catalog: BucketCatalog, wanted: str, *, workflow: str, owner: str, ta
     except IdentityError as error:
         raise NoOriginError(f"{error.message}; {error.remedy}") from None
     tasks = catalog.tasks(LOCAL_NAMESPACE, named, run)
-    if not tasks and _owner(catalog, named, run) is None:
+    if not tasks and catalog.run_record(LOCAL_NAMESPACE, named, run) is None:
         raise NoOriginError("; ".join(no_such_run(catalog, LOCAL_NAMESPACE, named, run)))
     there = sorted({path.task for path in tasks})
     if task and there and task not in there:
@@ -75,10 +74,10 @@ def origin(catalog: BucketCatalog, wanted: str, *, workflow: str, owner: str, ta
 
 def _latest(catalog: BucketCatalog, workflow: str, owner: str, task: str) -> Origin:
     others = set()
-    for one in newest_first(catalog.store, catalog.runs(LOCAL_NAMESPACE, workflow)):
-        who = _owner(catalog, workflow, one.run)
-        if who != owner:
-            others.add(who or "unknown")
+    for one in newest_first(catalog, catalog.runs(LOCAL_NAMESPACE, workflow)):
+        record = catalog.run_record(LOCAL_NAMESPACE, workflow, one.run)
+        if record is None or record.owner != owner:
+            others.add((record.owner if record else "") or "unknown")
             continue
         having = tuple(_having(catalog, catalog.tasks(LOCAL_NAMESPACE, workflow, one.run), task))
         if having:
@@ -92,11 +91,3 @@ def _having(catalog: BucketCatalog, tasks: list[TaskPath], task: str) -> Iterato
     for path in tasks:
         if task in ("", path.task) and any(entry.eligible for entry in catalog.entries(path)):
             yield path.task + (f"[{path.index}]" if path.index else "")
-
-
-def _owner(catalog: BucketCatalog, workflow: str, run: str) -> str | None:
-    key = run_key(LOCAL_NAMESPACE, workflow, run)
-    try:
-        return RunRecord.from_bytes(catalog.store.get(key), key=key).owner
-    except ObjectNotFoundError:
-        return None

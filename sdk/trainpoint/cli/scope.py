@@ -25,7 +25,7 @@ def tasks_in(catalog: BucketCatalog, scope: str | None, namespace: str) -> Itera
         return iter(tasks_meant(catalog, None, namespace=namespace, task=scope))
     if scope is None:
         return find_tasks(catalog, None, namespace=namespace, workflow=EVERY_WORKFLOW, owner=EVERYONE, me="")
-    runs = newest_first(catalog.store, _named(catalog, scope, namespace))
+    runs = newest_first(catalog, _named(catalog, scope, namespace))
     return (path for run in runs for path in tasks_of(catalog, run.namespace, run.workflow, run.run))
 
 

@@ -38,6 +38,25 @@ class CheckpointList(LazySequence[CheckpointInfo]):
         return item.name, step, metrics, size_text(item.size), item.status, f"{item.time:%Y-%m-%d %H:%M:%S}"
 
 
+def listed(
+    catalog: BucketCatalog,
+    tasks: Iterable[TaskPath],
+    *,
+    series: str | None,
+    attempt: int | None,
+    everything: bool,
+) -> CheckpointList:
+    """Checkpoints of ``tasks`` as people list them: of one series, of one attempt, or all."""
+    found = checkpoints(
+        catalog,
+        tasks,
+        everything=everything,
+        attempt=attempt,
+        wanted=lambda info: series is None or info.series == series,
+    )
+    return CheckpointList(found)
+
+
 def checkpoints(
     catalog: BucketCatalog,
     tasks: Iterable[TaskPath],

@@ -14,7 +14,7 @@ from trainpoint.format.manifest import FileEntry, Manifest
 from trainpoint.handle import narrate
 from trainpoint.handle.latest import latest_of
 from trainpoint.handle.lineage import DEPTH, LineageEntry, lineage_of, lineage_of_task
-from trainpoint.handle.listing import CheckpointList, checkpoints
+from trainpoint.handle.listing import CheckpointList, listed
 from trainpoint.handle.load import Reference, best, load_named, read_manifest, resolve
 from trainpoint.handle.runs import RunTask
 from trainpoint.handle.scope import attempt_number, find_tasks, tasks_meant
@@ -109,15 +109,7 @@ class Reading(ABC):
             index=index_text(index) if index is not None else None,
             owner=owner,
         )
-        return CheckpointList(
-            checkpoints(
-                self._context.catalog,
-                tasks,
-                everything=all,
-                attempt=number,
-                wanted=lambda info: name is None or info.series == name,
-            )
-        )
+        return listed(self._context.catalog, tasks, series=name, attempt=number, everything=all)
 
     def latest(self) -> CheckpointInfo | None:
         """The newest checkpoint of this task that a policy may choose; None if there is none.

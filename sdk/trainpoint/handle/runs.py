@@ -15,10 +15,9 @@ from trainpoint.format.layout import TaskPath
 from trainpoint.format.records import RunEndRecord
 from trainpoint.handle.artifacts import Artifact, published, read_artifact
 from trainpoint.handle.latest import latest_of
-from trainpoint.handle.listing import CheckpointList, checkpoints
+from trainpoint.handle.listing import CheckpointList, listed
 from trainpoint.handle.load import best
 from trainpoint.handle.scope import attempt_number, tasks_of
-from trainpoint.handle.visible import run_record
 from trainpoint.identity import IndexArgument, index_text
 
 Mode = Literal["min", "max"]
@@ -83,15 +82,8 @@ class RunTask:
         >>> [info.step for info in task.checkpoints(attempt=0)]
         [200, 100]
         """
-        return CheckpointList(
-            checkpoints(
-                self._catalog,
-                [self.path],
-                everything=all,
-                attempt=attempt_number(attempt),
-                wanted=lambda info: name is None or info.series == name,
-            )
-        )
+        number = attempt_number(attempt)
+        return listed(self._catalog, [self.path], series=name, attempt=number, everything=all)
 
     @property
     def artifacts(self) -> tuple[str, ...]:
@@ -231,7 +223,7 @@ class WorkflowRun:
     @property
     def owner(self) -> str:
         """Who launched it; empty: unknown."""
-        record = run_record(self._catalog.store, self._summary)
+        record = self._catalog.run_record(self.namespace, self.workflow, self.name)
         return record.owner if record is not None else ""
 
     @property

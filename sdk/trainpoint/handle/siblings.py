@@ -6,9 +6,8 @@ from itertools import islice
 
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.history import read_attempts
-from trainpoint.errors import ObjectNotFoundError
-from trainpoint.format.layout import NO_INDEX, TaskPath, run_key, tasks_prefix
-from trainpoint.format.records import RunRecord
+from trainpoint.format.layout import TaskPath, tasks_prefix
+from trainpoint.handle.scope import tasks_of
 from trainpoint.identity import Identity
 from trainpoint.policies.load import LoadPolicy
 from trainpoint.policies.siblings import former_selves
@@ -35,7 +34,8 @@ def former_self(catalog: BucketCatalog, identity: Identity, policy: LoadPolicy) 
     if policy != "eager" or not identity.owner:
         return None
     for run in islice((r.run for r in catalog.runs(own.namespace, own.workflow) if r.run != own.run), RUNS_LOOKED_AT):
-        if _owner(catalog, own, run) == identity.owner:
+        record = catalog.run_record(own.namespace, own.workflow, run)
+        if record is not None and record.owner == identity.owner:
             return _in_run(catalog, own, run)
     return None
 
@@ -52,11 +52,7 @@ def _tasks(catalog: BucketCatalog, own: TaskPath, run: str) -> list[TaskPath]:
     root = f"{tasks_prefix(own.namespace)}{own.workflow}/{run}/"
     names = list(catalog.store.children(root))
     looked_at = [name for name in names if name == own.task] + [name for name in names if name != own.task][:LOOKED_AT]
-    return [
-        TaskPath(own.workflow, run, task, "" if index == NO_INDEX else index, own.namespace)
-        for task in looked_at
-        for index in catalog.store.children(f"{root}{task}/")
-    ]
+    return [path for task in looked_at for path in tasks_of(catalog, own.namespace, own.workflow, run, task=task)]
 
 
 def _is_done(catalog: BucketCatalog, task: TaskPath) -> bool:
@@ -64,11 +60,3 @@ def _is_done(catalog: BucketCatalog, task: TaskPath) -> bool:
     attempts = read_attempts(catalog.store, task)
     end = attempts[-1].end if attempts else None
     return end is not None and end.how == "Completed"
-
-
-def _owner(catalog: BucketCatalog, own: TaskPath, run: str) -> str:
-    key = run_key(own.namespace, own.workflow, run)
-    try:
-        return RunRecord.from_bytes(catalog.store.get(key), key=key).owner
-    except ObjectNotFoundError:
-        return ""

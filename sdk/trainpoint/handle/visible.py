@@ -10,10 +10,8 @@ from itertools import groupby, islice
 from typing import Final, TypeVar
 
 from trainpoint.catalog.bucket import BucketCatalog, RunSummary
-from trainpoint.errors import NotVisibleError, ObjectNotFoundError, RunNotFoundError
-from trainpoint.format.layout import run_key
+from trainpoint.errors import NotVisibleError, RunNotFoundError
 from trainpoint.format.records import RunRecord
-from trainpoint.store.base import Store
 
 EVERYONE: Final = "*"
 EVERY_WORKFLOW: Final = "*"
@@ -21,15 +19,6 @@ READ_AHEAD: Final = 16
 """The most records that are read at once."""
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-
-
-def run_record(store: Store, run: RunSummary) -> RunRecord | None:
-    """What a run began with; None where it was removed since it was listed. Raises CorruptRecordError."""
-    key = run_key(run.namespace, run.workflow, run.run)
-    try:
-        return RunRecord.from_bytes(store.get(key), key=key)
-    except ObjectNotFoundError:
-        return None
 
 
 def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -> Iterator[RunSummary]:
@@ -51,13 +40,13 @@ def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -
         return
     if not everyone:
         raise _no_workflow(catalog, namespace, workflow)
-    ordered = newest_first(catalog.store, everyone)
+    ordered = newest_first(catalog, everyone)
     if owner == EVERYONE:
         yield from ordered
         return
     others: Counter[str] = Counter()
     seen = False
-    for run, found in _each(catalog.store, ordered):
+    for run, found in _each(catalog, ordered):
         if found is not None and found.owner == owner:
             seen = True
             yield run
@@ -68,7 +57,7 @@ def runs_of(catalog: BucketCatalog, namespace: str, workflow: str, owner: str) -
         raise _not_visible(what, owner, others)
 
 
-def newest_first(store: Store, runs: Iterable[RunSummary]) -> Iterator[RunSummary]:
+def newest_first(catalog: BucketCatalog, runs: Iterable[RunSummary]) -> Iterator[RunSummary]:
     """Runs as a catalog lists them, those of the same instant put in order. Lazy.
 
     The server's clock orders runs, and servers tell whole seconds only. Within one second the clocks of those that
@@ -77,14 +66,14 @@ def newest_first(store: Store, runs: Iterable[RunSummary]) -> Iterator[RunSummar
     for _, group in groupby(runs, key=lambda run: run.begun):
         tied = list(group)
         if len(tied) > 1:
-            times = {run: found.time for run, found in _each(store, iter(tied)) if found is not None}
+            times = {run: found.time for run, found in _each(catalog, iter(tied)) if found is not None}
             tied.sort(key=lambda run: (times.get(run, ""), run.run, run.workflow), reverse=True)
         yield from tied
 
 
-def _each(store: Store, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary, RunRecord | None]]:
+def _each(catalog: BucketCatalog, runs: Iterator[RunSummary]) -> Iterator[tuple[RunSummary, RunRecord | None]]:
     def read(run: RunSummary) -> tuple[RunSummary, RunRecord | None]:
-        return run, run_record(store, run)
+        return run, catalog.run_record(run.namespace, run.workflow, run.run)
 
     return read_ahead(read, runs)
 

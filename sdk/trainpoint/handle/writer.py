@@ -31,6 +31,7 @@ from trainpoint.handle.rhythm import Rhythm
 from trainpoint.handle.save import SavedRef, Saver, SaveRequest, Source
 from trainpoint.handle.siblings import former_self
 from trainpoint.identity import Identity
+from trainpoint.policies.request import Request
 from trainpoint.policies.settings import SaveSettings
 
 PARENTS_LIMIT = 8
@@ -148,8 +149,9 @@ class Writer:
 
     def resume(self, target: Path) -> Manifest | None:
         """Load what the policy chooses into ``target``, and write down what and why. Other ranks have it then too."""
+        request = request_in_force(self._context.asked, self.claim.resume_from, self.identity.task)
         if self._ranks == 1:
-            resumed = self._search(target, {})
+            resumed = self._search(target, request, {})
         else:
             first = First(
                 self.claim,
@@ -158,7 +160,7 @@ class Writer:
                 self._context.chance,
                 stop=lambda: self.rhythm.preempted,
             )
-            resumed = first.agree(lambda refused: self._search(target, refused), target)
+            resumed = first.agree(lambda refused: self._search(target, request, refused), target)
         self.claim.record_loaded(resumed.record)
         self._tell(resumed)
         self._resumed = resumed
@@ -169,7 +171,7 @@ class Writer:
         self.rhythm.begun()
         return resumed.manifest
 
-    def _search(self, target: Path, refused: Refused) -> Resumed:
+    def _search(self, target: Path, request: Request | None, refused: Refused) -> Resumed:
         return Resume(
             catalog=self._context.catalog,
             identity=self.identity,
@@ -179,7 +181,7 @@ class Writer:
             earlier=self.claim.previous,
             target=target,
             clock=self._context.clock,
-            request=request_in_force(self._context.asked, self.claim.resume_from, self.identity.task),
+            request=request,
             match=self._context.match,
             metric=self._context.settings.metric,
             refused=refused,
