@@ -17,6 +17,7 @@ from trainpoint.app import start
 from trainpoint.catalog.marks import read_info
 from trainpoint.claim.history import read_attempts
 from trainpoint.format.digest import JsonObject
+from trainpoint.handle.visible import newest_first
 
 HOOK = str(PROGRAMS / "app_hook.py")
 NAME = re.compile(r"lightningapp_checkpoint_\d{10}\.json")
@@ -199,7 +200,7 @@ def test_a_component_that_the_code_does_not_create_starts_nothing(place: Place, 
     assert done.stderr.count("The component w wasn't instantiated for the component root") == 1
     assert "load_state_dict" in done.stderr
     catalog = place.catalog()
-    newest = catalog.runs("_", "app")[0]
+    newest = next(newest_first(catalog, catalog.runs("_", "app")))
     (task,) = catalog.tasks("_", "app", newest.run)
     (attempt,) = read_attempts(catalog.store, task)
     assert attempt.end is not None

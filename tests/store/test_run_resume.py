@@ -11,6 +11,7 @@ import pytest
 from tests.support.place import Place
 from tests.support.supervised import SCRIPT, supervise
 from trainpoint.api.names import LOCAL_NAMESPACE
+from trainpoint.handle.visible import newest_first
 
 STEPS = """\
 import pathlib, sys
@@ -50,7 +51,9 @@ def run(place: Place, folder: Path, *options: str, program: tuple[str, ...] = ("
 
 
 def runs(place: Place) -> list[str]:
-    return [one.run for one in place.catalog().runs(LOCAL_NAMESPACE, "train")]
+    """Newest first; a server's clock alone does not tell two of the same second apart."""
+    catalog = place.catalog()
+    return [one.run for one in newest_first(catalog, catalog.runs(LOCAL_NAMESPACE, "train"))]
 
 
 def test_resumed_twice_in_a_row_each_goes_on_with_the_one_before(place: Place, train: Path) -> None:
