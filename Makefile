@@ -11,7 +11,7 @@ RUNG    = @printf '\n== %s ==\n'
 PYTEST  = $(BIN)/pytest -q
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check unit chart store faults api api-oldest cluster test demo demo-cluster bench generate lock oldest clean kind-up kind-down
+.PHONY: help setup check unit chart store faults api api-oldest cluster cluster-alone cluster-together test demo demo-cluster bench generate lock oldest clean kind-up kind-down
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
@@ -40,11 +40,8 @@ $(LOCKED): $(LOCK)
 
 # --- the rungs ---------------------------------------------------------------------------------------------------------
 
-test: $(READY) ## every rung, in order; stops at the first that fails and names it
-	@set -e; for rung in check unit chart store faults api cluster; do \
-	  $(MAKE) --no-print-directory $$rung || { \
-	    printf '\nrung failed: %s   (again: make %s)\n' "$$rung" "$$rung" >&2; exit 1; }; \
-	done; printf '\nall rungs passed: check, unit, chart, store, faults, api, cluster\n'
+test: $(READY) ## every rung; stops at the first that fails and names it
+	@$(BIN)/python tools/rungs.py
 
 check: $(READY) ## rung: lint, format, types, generated files up to date
 	$(RUNG) check
@@ -98,7 +95,20 @@ api-oldest: $(READY)
 cluster: $(READY) ## rung: real pods on the test cluster, which it creates and removes unless it is there
 	$(RUNG) cluster
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) -n 4 --dist loadfile tests/cluster
+	$(PYTEST) $(TOGETHER) tests/cluster
+
+# Its two parts, as `make test` runs them: tests that have the cluster to themselves, and the others.
+TOGETHER = -n 4 --dist loadfile
+
+cluster-alone: $(READY)
+	$(RUNG) cluster-alone
+	@$(BIN)/python tools/needs.py s3
+	$(PYTEST) -m alone $(CLUSTER) tests/cluster
+
+cluster-together: $(READY)
+	$(RUNG) cluster-together
+	@$(BIN)/python tools/needs.py s3
+	$(PYTEST) -m "not alone" $(TOGETHER) $(CLUSTER) tests/cluster
 
 # --- see it, measure it ------------------------------------------------------------------------------------------------
 

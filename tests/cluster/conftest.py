@@ -57,6 +57,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """A name for this run, which its worker processes inherit."""
     os.environ.setdefault(_RUN, f"{os.getpid()}-{secrets.token_hex(4)}")
+    config.addinivalue_line("markers", "alone: has the cluster to itself (set by the fixture of that name)")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "alone" in getattr(item, "fixturenames", ()):
+            item.add_marker("alone")
 
 
 @pytest.hookimpl(trylast=True)  # after the worker processes have ended, who use the cluster too

@@ -22,6 +22,8 @@ Object = Mapping[str, Any]
 
 DEADLINE_SECONDS: Final = 240.0
 _POLL_SECONDS: Final = 0.2
+_MOST_SECONDS: Final = 1.0
+"""between two looks: each starts a kubectl or two, which would keep a core busy that the pods need"""
 _T = TypeVar("_T")
 
 
@@ -193,10 +195,12 @@ def wait_until(
 ) -> _T:
     """What ``look`` saw once it ``holds``; ClusterError with what it saw last, and ``state``, where it never does."""
     deadline = time.monotonic() + seconds
+    pause = _POLL_SECONDS
     while True:
         seen = look()
         if holds(seen):
             return seen
         if time.monotonic() > deadline:
             raise ClusterError(f"{what}: not within {seconds:.0f} s; seen last: {seen!r}\n{state()}".rstrip())
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(_MOST_SECONDS, pause * 1.3)
