@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from trainpoint.api import names, reasons
 from trainpoint.catalog.kube import Kube
 from trainpoint.clock import Chance, Clock
-from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError
+from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, NotConfiguredError, PolicyError
 from trainpoint.format.digest import JsonObject
 from trainpoint.pod import SERVICE_ACCOUNT, Pod, pod_of_environment, pod_of_object, token_claims
 from trainpoint.policies.settings import PolicySettings, from_json
@@ -21,6 +21,9 @@ WAIT_SECONDS: Final = 600.0
 
 READER_WAIT_SECONDS: Final = 15.0
 """How long a person waits for it."""
+
+JUST_BACK_SECONDS: Final = 10.0
+"""So long after it was away, a refusal of the API server is not believed: it answers before it knows the roles."""
 
 _T = TypeVar("_T")
 
@@ -226,10 +229,11 @@ def until_reachable(
     say: Callable[[str], None],
     limit_seconds: float = WAIT_SECONDS,
 ) -> _T:
-    """The answer of the API server; asks again, with growing pauses, while it is away."""
+    """The answer of the API server; asks again, with growing pauses, while it is away, and while it is just back."""
     deadline = clock.monotonic() + limit_seconds
     pause = 0.5
     told = False
+    believed_from = clock.monotonic()
     while True:
         try:
             return ask()
@@ -239,6 +243,10 @@ def until_reachable(
             if not told:
                 say(f"{error.message}; waiting for it, up to {limit_seconds / 60:.0f} minutes")
                 told = True
+            believed_from = clock.monotonic() + JUST_BACK_SECONDS
+        except ClusterPermissionError:
+            if clock.monotonic() >= min(believed_from, deadline):
+                raise
         clock.sleep(pause * (0.5 + chance.fraction() / 2))
         pause = min(10.0, pause * 1.7)
 

@@ -11,7 +11,13 @@ import pytest
 from tests.support.certificates import private_authority
 from trainpoint.catalog.kube import Kube
 from trainpoint.cluster import Cluster, chosen_policy, find_cluster, until_reachable
-from trainpoint.errors import ClusterUnreachableError, NotConfiguredError, PolicyError, StoreUrlError
+from trainpoint.errors import (
+    ClusterPermissionError,
+    ClusterUnreachableError,
+    NotConfiguredError,
+    PolicyError,
+    StoreUrlError,
+)
 from trainpoint.store.url import open_store
 from trainpoint.testing import FakeChance, FakeClock
 
@@ -116,6 +122,28 @@ def test_the_text_of_a_ca_bundle_is_a_certificate_authority(tmp_path: Path) -> N
     open_store("s3://bucket", environ={"AWS_CA_BUNDLE": (tmp_path / "ca.pem").read_text()})
     with pytest.raises(StoreUrlError, match="no valid certificate"):
         open_store("s3://bucket", environ={"AWS_CA_BUNDLE": PEM})
+
+
+def test_a_refusal_of_a_server_that_is_just_back_is_asked_again_and_believed_later() -> None:
+    """It answers before it has read the roles."""
+    away, refused = ClusterUnreachableError("it does not answer"), ClusterPermissionError("cannot get configmaps")
+
+    def ask_with(*answers: Exception | str) -> str:
+        left = iter(answers)
+
+        def ask() -> str:
+            answer = next(left)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        return until_reachable(ask, clock=FakeClock(), chance=FakeChance(), say=lambda _: None)
+
+    assert ask_with(away, refused, refused, "here") == "here"
+    with pytest.raises(ClusterPermissionError):
+        ask_with(away, *[refused] * 50)
+    with pytest.raises(ClusterPermissionError):
+        ask_with(refused, "not asked again: it was not away")
 
 
 def test_a_server_that_is_away_is_waited_for_and_told_once() -> None:
