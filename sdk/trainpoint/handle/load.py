@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from trainpoint.api import names
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import (
@@ -78,7 +79,8 @@ def resolve(catalog: BucketCatalog, reference: Reference, own: TaskPath | None, 
                 f"no checkpoint of {own} is {reference!r}", remedy=f"see what there is: trainpoint list {own}"
             )
         return found.ref
-    return catalog.find(reference, namespace=namespace, near=own)
+    # As `kubectl get ckpt --output=name` prints it.
+    return catalog.find(reference.removeprefix(f"checkpoint.{names.GROUP}/"), namespace=namespace, near=own)
 
 
 def best(catalog: BucketCatalog, task: TaskPath, metric: str, mode: str) -> CheckpointInfo | None:

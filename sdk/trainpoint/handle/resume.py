@@ -41,9 +41,6 @@ from trainpoint.policies.request import Asked, Request, parse_request
 from trainpoint.policies.settings import MetricSettings
 from trainpoint.transfer.download import download
 
-RUNS_MENTIONED = 5
-"""How many earlier runs fresh looks through in order to say what it ignores."""
-
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
@@ -327,14 +324,3 @@ def request_in_force(asked: Asked | None, run_object: str, own: TaskPath) -> Req
     if asked is not None and wanted not in ("", asked.text.strip(), request.text):
         logger.warning("spec.resumeFrom=%s is not followed: %s goes before it", wanted, request.source)
     return request
-
-
-def ignored_run(catalog: BucketCatalog, own: TaskPath) -> tuple[str, int] | None:
-    """The newest other run of this workflow with checkpoints of this task, and how many it has."""
-    others = [r for r in catalog.runs(own.namespace, own.workflow) if r.run != own.run]
-    for run in others[:RUNS_MENTIONED]:
-        task = TaskPath(own.workflow, run.run, own.task, own.index, own.namespace)
-        count = sum(1 for entry in catalog.entries(task) if entry.eligible)
-        if count:
-            return run.run, count
-    return None

@@ -1,7 +1,8 @@
-"""A task that finds nothing to load, although checkpoints of the same program lie beside it: was it renamed?"""
+"""A task that finds nothing to load, although checkpoints of the same program lie beside it: what it may have meant."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 
 from trainpoint.catalog.bucket import BucketCatalog
@@ -14,7 +15,10 @@ from trainpoint.policies.siblings import former_selves
 
 LOOKED_AT = 3
 """Other tasks of a run that are looked into; a pipeline of many steps is not searched through."""
-RUNS_LOOKED_AT = 5
+RUNS_LOOKED_AT = 20
+"""Newest other runs of which it is read whose they are: a hint must not cost more where a workflow has many."""
+RUNS_MENTIONED = 5
+"""How many earlier runs fresh looks through in order to say what it ignores."""
 COUNTED = 1000
 
 
@@ -33,16 +37,37 @@ def former_self(catalog: BucketCatalog, identity: Identity, policy: LoadPolicy) 
             return found
     if policy != "eager" or not identity.owner:
         return None
-    for run in islice((r.run for r in catalog.runs(own.namespace, own.workflow) if r.run != own.run), RUNS_LOOKED_AT):
+    run = next(_earlier_runs(catalog, identity), None)
+    return _in_run(catalog, own, run) if run else None
+
+
+def ignored_run(catalog: BucketCatalog, identity: Identity) -> tuple[str, int] | None:
+    """The newest other run of the same owner with checkpoints of this task, and how many it has."""
+    own = identity.task
+    for run in islice(_earlier_runs(catalog, identity), RUNS_MENTIONED):
+        count = _eligible(catalog, TaskPath(own.workflow, run, own.task, own.index, own.namespace))
+        if count:
+            return run, count
+    return None
+
+
+def _earlier_runs(catalog: BucketCatalog, identity: Identity) -> Iterator[str]:
+    """The owner's among the newest other runs of the workflow, newest first. Lazy; the record of each is read."""
+    own = identity.task
+    others = (run.run for run in catalog.runs(own.namespace, own.workflow) if run.run != own.run)
+    for run in islice(others, RUNS_LOOKED_AT):
         record = catalog.run_record(own.namespace, own.workflow, run)
         if record is not None and record.owner == identity.owner:
-            return _in_run(catalog, own, run)
-    return None
+            yield run
+
+
+def _eligible(catalog: BucketCatalog, task: TaskPath) -> int:
+    return sum(1 for entry in islice(catalog.entries(task), COUNTED) if entry.eligible)
 
 
 def _in_run(catalog: BucketCatalog, own: TaskPath, run: str) -> tuple[TaskPath, int] | None:
     for task in former_selves(own, _tasks(catalog, own, run)):
-        count = sum(1 for entry in islice(catalog.entries(task), COUNTED) if entry.eligible)
+        count = _eligible(catalog, task)
         if count and not (run == own.run and task.task != own.task and _is_done(catalog, task)):
             return task, count
     return None

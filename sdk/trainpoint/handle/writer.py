@@ -26,10 +26,10 @@ from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import arguments, artifacts, launch, narrate
 from trainpoint.handle.arguments import Scalar
 from trainpoint.handle.ranks import First, Refused
-from trainpoint.handle.resume import Resume, Resumed, ignored_run, request_in_force
+from trainpoint.handle.resume import Resume, Resumed, request_in_force
 from trainpoint.handle.rhythm import Rhythm
 from trainpoint.handle.save import SavedRef, Saver, SaveRequest, Source
-from trainpoint.handle.siblings import former_self
+from trainpoint.handle.siblings import former_self, ignored_run
 from trainpoint.identity import Identity
 from trainpoint.policies.request import Request
 from trainpoint.policies.settings import SaveSettings
@@ -191,13 +191,13 @@ class Writer:
         narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
         if self._context.asked is not None and not resumed.record.request:
             narrate.not_asked(self._context.asked.text, self.identity.task)
-        if resumed.manifest is None and self.claim.attempt == 0 and self._context.decision.policy == "fresh":
-            ignored = ignored_run(self._context.catalog, self.identity.task)
-            if ignored is not None:
-                narrate.ignored("fresh", *ignored)
         if resumed.manifest is None and self.claim.attempt == 0:
-            with suppress(TrainpointError):  # a hint, which no training depends on
-                former = former_self(self._context.catalog, self.identity, self._context.decision.policy)
+            policy = self._context.decision.policy
+            with suppress(TrainpointError):  # hints, which no training depends on
+                ignored = ignored_run(self._context.catalog, self.identity) if policy == "fresh" else None
+                if ignored is not None:
+                    narrate.ignored("fresh", *ignored)
+                former = former_self(self._context.catalog, self.identity, policy)
                 if former is not None:
                     narrate.beside(self.identity.task, *former)
 

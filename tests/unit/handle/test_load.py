@@ -39,6 +39,7 @@ def test_every_form_of_a_reference_loads_the_same_checkpoint(url: str) -> None:
     with Checkpoint(store=url) as reader:
         info = reader.list(task="w/r/main")[1]
         forms: list[Reference] = [info, info.ref, info.ref.to_json(), json.dumps(info.ref.to_json()), names[1]]
+        forms.append(f"checkpoint.trainpoint.dev/{names[1]}")  # kubectl get ckpt -l … -o name
         for form in forms:
             assert reader.load(form).step == 2
             assert (reader.path / "step").read_text() == "2"

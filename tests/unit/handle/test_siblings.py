@@ -84,3 +84,21 @@ def test_who_finds_what_it_looks_for_asks_for_nothing_more(
     start(url, "main")
     start(url, "eval")
     assert said(caplog, url, "main") == []
+
+
+def test_a_fresh_start_tells_of_ones_own_earlier_run_and_not_of_a_colleagues(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    for run, owner, saves in (("mine", "ann", 1), ("theirs", "bob", 2)):
+        with Checkpoint(workflow="w", run=run, owner=owner, store=url) as ckpt:
+            for step in range(saves):
+                ckpt.save(step=step + 1)
+    caplog.clear()
+    with (
+        caplog.at_level(logging.INFO, logger="trainpoint"),
+        Checkpoint(workflow="w", run="new", owner="ann", store=url),
+    ):
+        pass
+    (line,) = [line for line in caplog.messages if "are not loaded" in line]
+    assert "1 checkpoint of run mine" in line
+    assert "theirs" not in caplog.text
