@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
-from trainpoint.api.types import (
+from trainpoint.api.types_checkpointpolicy import (
     CheckpointPolicyLoad,
     CheckpointPolicyMetric,
     CheckpointPolicyRetry,
