@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -146,9 +148,24 @@ def test_ranks_of_an_indexed_job_start_from_the_same_and_save_the_same(team: Tea
     assert len(team.checkpoints()) == 4
 
 
+def kubeconfig(team: TeamSpace, folder: Path, name: str, *, role: str | None) -> str:
+    """Of somebody who has that role in the namespace, or none."""
+    namespace = team.namespace
+    namespace.kubectl("create", "serviceaccount", name)
+    if role:
+        subject = f"--serviceaccount={namespace.name}:{name}"
+        namespace.kubectl("create", "rolebinding", name, f"--clusterrole={role}", subject)
+    config = json.loads(namespace.kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json"))
+    config["users"][0]["user"] = {"token": namespace.kubectl("create", "token", name).strip()}
+    path = folder / f"{name}.kubeconfig"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
 def test_a_notebook_reads_a_namespace_by_kubeconfig_and_changes_nothing(
-    team: TeamSpace, monkeypatch: pytest.MonkeyPatch
+    team: TeamSpace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """As somebody who may only look; a stranger is told what is missing."""
     team.train("llm", env={"STEPS": "15"})
     team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
     team.wait_until_verified([5, 10, 15], "llm")
@@ -158,17 +175,24 @@ def test_a_notebook_reads_a_namespace_by_kubeconfig_and_changes_nothing(
     def versions() -> list[str]:
         return [one["metadata"]["resourceVersion"] for one in team.namespace.list(kinds)]
 
+    looks = kubeconfig(team, tmp_path, "looks", role="view")
+    stranger = kubeconfig(team, tmp_path, "stranger", role=None)
     before = versions()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, team.place.environ[name])
-    with Checkpoint(namespace=team.namespace.name) as notebook:
-        task = Workflow("llm", owner="*", namespace=team.namespace.name).latest_run["main"].task
-        found = notebook.list(task=task)
-        assert [info.step for info in found] == [15, 10, 5]
-        for info in found[:2]:
-            notebook.load(info)
-            assert (notebook.path / "number").read_text() == str(info.step)
-        with pytest.raises(NotInJobError):
-            notebook.save(step=16)
-    assert not notebook.path.exists()
+    with monkeypatch.context() as theirs:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            theirs.setenv(name, team.place.environ[name])
+        theirs.setenv("KUBECONFIG", looks)
+        with Checkpoint(namespace=team.namespace.name) as notebook:
+            task = Workflow("llm", owner="*", namespace=team.namespace.name).latest_run["main"].task
+            found = notebook.list(task=task)
+            assert [info.step for info in found] == [15, 10, 5]
+            for info in found[:2]:
+                notebook.load(info)
+                assert (notebook.path / "number").read_text() == str(info.step)
+            with pytest.raises(NotInJobError, match="workflow="):
+                notebook.save(step=16)
+        assert not notebook.path.exists()
+        theirs.setenv("KUBECONFIG", stranger)
+        with pytest.raises(PermissionError, match="configmaps"):
+            Checkpoint(namespace=team.namespace.name).__enter__()
     assert versions() == before
