@@ -12,7 +12,7 @@ APP: dict[str, Any] = {"command": ["trainpoint", "run", "app", "/app/app.py"], "
 
 
 def log_of(team: TeamSpace, job: str) -> str:
-    team.namespace.wait(f"job/{job}", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait(f"job/{job}", "Complete", seconds=PATIENCE_SECONDS)
     return team.namespace.logs(team.pod_of(job))
 
 
@@ -53,7 +53,7 @@ def test_a_state_that_does_not_fit_ends_the_job_with_one_pod_and_the_run_says_wh
         workflow="app",
         podAnnotations={"trainpoint.dev/checkpoint": "latest"},
     )
-    team.namespace.wait("job/other", "condition=Failed", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/other", "Failed", seconds=PATIENCE_SECONDS)
     (pod,) = team.pods_of("other")
     name = pod["metadata"]["name"]
     sentence = "The component w wasn't instantiated for the component root"

@@ -19,7 +19,7 @@ SEED = "/metaflow"
 
 def log_of(team: TeamSpace, job: str) -> str:
     """What its newest pod has printed, once the Job is complete."""
-    team.namespace.wait(f"job/{job}", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait(f"job/{job}", "Complete", seconds=PATIENCE_SECONDS)
     return team.namespace.logs(team.pod_of(job))
 
 
@@ -95,7 +95,7 @@ def test_a_job_resumes_the_run_that_it_names_although_a_newer_one_is_there(team:
     assert newest["spec"]["snapshot"]["parents"] == [interrupted["metadata"]["name"]]
 
     team.train("lost", env={"STEPS": "1"}, workflow="llm", resumeFrom="llm/never-was")
-    team.namespace.wait("job/lost", "condition=Failed", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/lost", "Failed", seconds=PATIENCE_SECONDS)
     (only,) = team.pods_of("lost")
     assert "never-was" in team.namespace.logs(only["metadata"]["name"])
     assert team.namespace.exit_code(only["metadata"]["name"]) == 86
@@ -137,7 +137,7 @@ def test_ranks_of_an_indexed_job_start_from_the_same_and_save_the_same(team: Tea
     }
     for job, total, start in (("one", "4", 0), ("two", "8", 4)):
         team.train(job, "gang.py", env={"WORLD_SIZE": "2", "TOTAL": total}, **gang)
-        team.namespace.wait(f"job/{job}", "condition=Complete", seconds=PATIENCE_SECONDS)
+        team.namespace.wait(f"job/{job}", "Complete", seconds=PATIENCE_SECONDS)
         logs = [team.namespace.logs(pod["metadata"]["name"]) for pod in team.pods_of(job)]
         assert len(logs) == 2
         said = [re.findall(r"^(?:start|saved)=.*", log, re.MULTILINE) for log in logs]
@@ -167,7 +167,7 @@ def test_a_notebook_reads_a_namespace_by_kubeconfig_and_changes_nothing(
 ) -> None:
     """As somebody who may only look; a stranger is told what is missing."""
     team.train("llm", env={"STEPS": "15"})
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     team.wait_until_verified([5, 10, 15], "llm")
     team.wait_for_run("llm", "Succeeded")
     kinds = "ckpt,ckptrun,ckptpolicy,ckptstore"

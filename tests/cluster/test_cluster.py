@@ -20,7 +20,7 @@ WAITS = "import signal; print('here', flush=True); signal.pause()"
 def test_three_nodes_are_ready(cluster: Cluster, nodes: Nodes) -> None:
     found = {
         node["metadata"]["name"]: {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"]
-        for node in cluster.get("nodes")["items"]
+        for node in cluster.list("nodes")
     }
     assert found == dict.fromkeys([nodes.control_plane, *nodes.workers], "True")
 
@@ -36,7 +36,7 @@ def test_pods_find_services_by_name_and_unknown_names_are_refused_at_once(
     )
     namespace.apply(pod("names", trainer_image, "python", "-c", script, secret=None))
     namespace.wait_for_phase("names", "Succeeded")
-    found = namespace.cluster.get("service", "kubernetes", "--namespace=default")["spec"]["clusterIP"]
+    found = namespace.cluster.namespace("default").get("service", "kubernetes")["spec"]["clusterIP"]
     assert namespace.logs("names").splitlines() == [f"found {found}", "unknown"]
 
 

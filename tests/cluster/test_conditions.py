@@ -31,7 +31,7 @@ def wait_until_not_ready(team: TeamSpace, name: str, reason: str) -> str:
     return str(
         team.namespace.wait_until(
             f"{name} is not ready: {reason}",
-            lambda: ready(team.namespace.get(name)),
+            lambda: ready(team.namespace.get(*name.split("/"))),
             lambda seen: (seen.get("status"), seen.get("reason")) == ("False", reason),
             seconds=PATIENCE_SECONDS,
         )["message"]
@@ -62,12 +62,12 @@ def test_two_default_policies_are_told_on_both_and_by_the_job(team: TeamSpace) -
     for part in said["default"].split("; ", 1):
         assert part in log
     team.train("named", env={"STEPS": "1"}, policy="third")
-    team.namespace.wait("job/named", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/named", "Complete", seconds=PATIENCE_SECONDS)
 
     team.install()
     team.ready()
     team.train("one", env={"STEPS": "1"})
-    team.namespace.wait("job/one", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/one", "Complete", seconds=PATIENCE_SECONDS)
 
 
 def test_an_unknown_store_or_policy_is_named_with_those_there_are(team: TeamSpace) -> None:
@@ -93,7 +93,7 @@ def test_a_missing_secret_is_named_on_store_and_policy_and_by_the_job_until_it_i
     told = wait_until_not_ready(team, "ckptpolicy/default", "StoreNotReady")
     assert said in told
     team.train("llm", env={"STEPS": "1"})  # with keys of its own, of which nothing is wrong
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     assert told in team.namespace.logs(team.pod_of("llm"))
     secret = {"AWS_ACCESS_KEY_ID": keys["accessKeyId"], "AWS_SECRET_ACCESS_KEY": keys["secretAccessKey"]}
     team.namespace.secret("janitor", secret)
@@ -135,7 +135,7 @@ def stays_well_meanwhile(team: TeamSpace, nodes: Nodes, server: S3Server) -> Non
     server.start()
     team.ready()
     nodes.kill(team.namespace.get("pod", pod), matching="steps.py")
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     assert "start=15 attempt=1" in team.namespace.logs(pod)
     team.wait_until_verified([*range(5, 41, 5)], "llm")
     assert team.run_of("llm")["status"]["attempts"][0]["toStep"] == 15

@@ -39,12 +39,8 @@ def wait_until_gone(team: TeamSpace, checkpoint: Object) -> None:
     """Until that very object is; another one of its name may be there."""
     team.namespace.wait_until(
         f"{name_of(checkpoint)} is gone",
-        lambda: (
-            team.namespace.try_kubectl(
-                "get", "ckpt", name_of(checkpoint), "--output=jsonpath={.metadata.uid} {.status.conditions}"
-            ).stdout
-        ),
-        lambda seen: str(checkpoint["metadata"]["uid"]) not in seen,
+        lambda: team.namespace.find("ckpt", name_of(checkpoint)),
+        lambda seen: seen is None or seen["metadata"]["uid"] != checkpoint["metadata"]["uid"],
         seconds=PATIENCE_SECONDS,
     )
 
@@ -59,7 +55,7 @@ def wait_until_latest(team: TeamSpace, job: str, step: int) -> None:
 
 def test_a_deleted_checkpoint_takes_its_bytes_along_and_latest_moves(team: TeamSpace) -> None:
     team.train("llm", env={"STEPS": "15"})
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     first, second, third = team.wait_until_verified([5, 10, 15], "llm")
     wait_until_latest(team, "llm", 15)
     assert keys_of(team, third)
@@ -84,7 +80,7 @@ def test_without_an_operator_deletion_waits_and_is_done_later(
     operator_to_oneself: None, operator: Operator, team: TeamSpace
 ) -> None:
     team.train("llm", env={"STEPS": "10"})
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     _, newest = team.wait_until_verified([5, 10], "llm")
     operator.scale(0)
     try:
@@ -113,8 +109,8 @@ def test_a_namespace_that_is_deleted_ends_by_itself_and_its_bytes_stay(team: Tea
         cluster.kubectl("delete", "namespace", doomed.name, "--wait=false")
         team.namespace.wait_until(
             "the namespace is gone",
-            lambda: cluster.try_kubectl("get", "namespace", doomed.name, "--output=jsonpath={.status}").stdout,
-            lambda seen: not seen,
+            lambda: cluster.find("namespace", doomed.name),
+            lambda seen: seen is None,
             seconds=PATIENCE_SECONDS,
         )
     assert before.items() <= everything(theirs).items()
@@ -173,7 +169,7 @@ def test_kinds_that_are_deleted_end_by_themselves_and_come_back_by_an_upgrade(
     team.install()
     team.ready()
     team.train("again", env={"STEPS": "5"})
-    team.namespace.wait("job/again", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/again", "Complete", seconds=PATIENCE_SECONDS)
     (newest,) = team.wait_until_verified([5], "again")
     team.namespace.kubectl("delete", "ckpt", name_of(newest), "--wait=false")
     wait_until_gone(team, newest)

@@ -62,7 +62,7 @@ def test_a_job_of_a_dead_node_says_what_it_waits_for_and_resumes_on_another_one(
         lambda names: bool(set(names) - {first}),
         seconds=PATIENCE_SECONDS,
     )[-1]
-    namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     assert "start=15 attempt=1" in namespace.logs(second)
     assert namespace.get("pod", second)["spec"]["nodeName"] != doomed
     team.wait_until_verified([*range(5, 41, 5)], "llm", seconds=PATIENCE_SECONDS)

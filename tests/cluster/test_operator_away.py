@@ -29,7 +29,7 @@ def test_training_goes_on_while_the_operator_is_killed_and_it_catches_up(
     team.namespace.wait_until(
         "the operator is back", lambda: restarts(operator), lambda seen: seen[0][0] > before and seen[0][1]
     )
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     team.wait_until_verified([*range(5, 61, 5)], "llm", seconds=PATIENCE_SECONDS)
     run = team.wait_for_run("llm", "Succeeded")
     assert [(a["attempt"], a["result"], a["toStep"]) for a in run["status"]["attempts"]] == [(0, "Completed", 60)]
@@ -56,7 +56,7 @@ def test_what_the_api_server_missed_is_recorded_when_it_is_back(
         seen = team.namespace.wait_until("saves go on", committed, lambda count: count >= before + 2)
         assert seen < 19, "training was over before the API server was away"
         nodes.kill(found, matching="steps.py")
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     team.wait_until_verified([*range(20, 381, 20)], "llm", seconds=PATIENCE_SECONDS)
     attempts = team.wait_for_run("llm", "Succeeded")["status"]["attempts"]
     # A pod tells of the last end of its container alone: where the kubelet had to start it twice, nobody saw the first.
@@ -119,7 +119,7 @@ def test_of_two_replicas_one_leads_and_the_other_takes_over_in_time(
         limit = LEASE_SECONDS + LEASE_SECONDS / 8
         assert seconds <= limit + 3, f"{seconds:.1f} s after the last renewal; 3 s are for a machine that is busy"
         team.train("llm", env={"STEPS": "10"})
-        team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+        team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
         team.wait_until_verified([5, 10], "llm")
     finally:
         operator.scale(1)

@@ -31,7 +31,7 @@ def test_saves_go_on_without_the_api_server_and_are_recorded_when_it_is_back(tea
             "saves go on", lambda: sum(1 for _ in catalog.entries(task)), lambda count: count >= before + 3
         )
         assert found < 20, "training was over before the API server was away"
-    team.namespace.wait("job/llm", "condition=Complete", seconds=240)
+    team.namespace.wait("job/llm", "Complete", seconds=240)
     assert [step for _, step in team.checkpoints()] == [*range(10, 201, 10)]
 
 
@@ -50,5 +50,5 @@ def test_a_start_without_the_api_server_waits_for_it_and_then_resumes(team: Team
             lambda text: "waiting for it, up to 10 minutes" in text,
         )
         assert "attempt=1" not in seen
-    team.namespace.wait("job/llm", "condition=Complete", seconds=180)
+    team.namespace.wait("job/llm", "Complete", seconds=180)
     assert "start=15 attempt=1" in team.namespace.logs(pod)

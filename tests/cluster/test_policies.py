@@ -12,7 +12,7 @@ SHORT = {"STEPS": "10"}
 
 def log_of(team: TeamSpace, job: str) -> str:
     """What its pod has printed, once the Job is complete."""
-    team.namespace.wait(f"job/{job}", "condition=Complete", seconds=240)
+    team.namespace.wait(f"job/{job}", "Complete", seconds=240)
     return team.namespace.logs(team.pod_of(job))
 
 
@@ -46,8 +46,8 @@ def wait_until_compiled(team: TeamSpace, text: str) -> None:
     """Until the ConfigMap that jobs read holds that text."""
     team.namespace.wait_until(
         f"the policy is compiled with {text}",
-        lambda: team.namespace.try_kubectl("get", "configmap/trainpoint", "--output=jsonpath={.data.default}").stdout,
-        lambda compiled: text in compiled,
+        lambda: team.namespace.find("configmap", "trainpoint") or {},
+        lambda compiled: text in compiled.get("data", {}).get("default", ""),
     )
 
 

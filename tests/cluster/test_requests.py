@@ -19,7 +19,7 @@ def test_a_save_costs_the_operator_few_requests(
     team: TeamSpace, nodes: Nodes, record_property: Callable[[str, object], None]
 ) -> None:
     team.train("llm", env={"STEPS": str(SAVES), "SAVE_EVERY": "1", "STEP_SECONDS": "0.2"})
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     team.wait_until_verified([*range(1, SAVES + 1)], "llm", seconds=PATIENCE_SECONDS)
     team.wait_for_run("llm", "Succeeded")
 

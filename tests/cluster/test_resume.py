@@ -29,7 +29,7 @@ def team(cluster: Cluster, namespace: Namespace, bucket: Place, trainer_image: s
 
 
 def done(team: Team, name: str) -> None:
-    team.namespace.wait(f"job/{name}", "condition=Complete", seconds=180)
+    team.namespace.wait(f"job/{name}", "Complete", seconds=180)
 
 
 @pytest.mark.parametrize("contract", [False, True], ids=["zero-config", "contract"])

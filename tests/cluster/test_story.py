@@ -24,7 +24,7 @@ def test_a_job_that_is_killed_goes_on_and_kubectl_tells_its_story(
     namespace.wait_for_log(first, "step=17")
     team.wait_until_verified([5, 10, 15], "llm")
     nodes.kill(namespace.get("pod", first), matching="steps.py")
-    namespace.wait("job/llm", "condition=Complete", seconds=180)
+    namespace.wait("job/llm", "Complete", seconds=180)
 
     run = team.wait_for_run("llm", "Succeeded")
     pods = team.pods_of("llm")

@@ -62,14 +62,14 @@ def demo(tmp_path: Path) -> subprocess.Popen[str]:
 def test_the_demo_kills_a_job_that_goes_on_and_leaves_nothing_behind(
     cluster: Cluster, operator: Operator, tmp_path: Path
 ) -> None:
-    before = cluster.kubectl("get", "namespaces", "--output=name").split()
+    before = [one["metadata"]["name"] for one in cluster.list("namespaces")]
     with demo(tmp_path) as process:
         printed, _ = process.communicate(timeout=DEMO_SECONDS)
     assert process.returncode == 0, printed
     for text in ("it is used, and stays as it is", "kill -9 ", "attempt 1 goes on at step ", "Verified", "Succeeded"):
         assert text in printed, printed
-    assert "namespace/demo" not in before
-    assert not cluster.try_kubectl("get", "namespace", "demo", "--ignore-not-found").stdout
+    assert "demo" not in before
+    assert cluster.find("namespace", "demo") is None
     assert operator.pods(), "the operator that was there is gone"
     assert not list(tmp_path.iterdir())
 
@@ -84,12 +84,12 @@ def test_an_interrupted_demo_leaves_nothing_behind(cluster: Cluster, operator: O
                 break
         wait_until(
             "the job's pod is there",
-            lambda: cluster.try_kubectl("get", "pods", "--namespace=demo", "--selector=job-name=llm", "-o=name").stdout,
+            lambda: cluster.namespace("demo").list("pods", "job-name=llm"),
             bool,
         )
         process.send_signal(signal.SIGINT)
         after, _ = process.communicate(timeout=DEMO_SECONDS)
     assert process.returncode == 130, "".join(said) + after
-    assert not cluster.try_kubectl("get", "namespace", "demo", "--ignore-not-found").stdout
+    assert cluster.find("namespace", "demo") is None
     assert operator.pods(), "the operator that was there is gone"
     assert not list(tmp_path.iterdir())

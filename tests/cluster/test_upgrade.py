@@ -51,7 +51,7 @@ def test_an_upgrade_a_removal_and_a_reinstallation_lose_nothing(
     assert objects(team) == before
 
     nodes.kill(team.namespace.get("pod", pod), matching="steps.py")
-    team.namespace.wait("job/llm", "condition=Complete", seconds=PATIENCE_SECONDS)
+    team.namespace.wait("job/llm", "Complete", seconds=PATIENCE_SECONDS)
     assert "start=15 attempt=1" in team.namespace.logs(pod)
     team.wait_until_verified([*range(5, 41, 5)], "llm", seconds=PATIENCE_SECONDS)
 

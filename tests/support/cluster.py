@@ -1,29 +1,30 @@
 """The cluster as tests use it: kubectl with deadlines, a namespace of one's own, the nodes from beneath.
 
+Commands that people give go through kubectl. What tests only want to know does not need it: see ``direct``.
+
 Whether it is the test cluster of ``tools/kind`` or the one that the kubeconfig at hand names is not seen here, but for
 ``Cluster.nodes``, which only the first has.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from functools import partial
+from typing import Final, TypeVar
 
+from tests.support.direct import AnswerError, direct
+from tests.support.direct import Object as Object
 from tests.support.nodes import Nodes
-
-Object = Mapping[str, Any]
-"""A Kubernetes object as JSON."""
 
 DEADLINE_SECONDS: Final = 240.0
 _POLL_SECONDS: Final = 0.2
 _MOST_SECONDS: Final = 1.0
-"""between two looks: each starts a kubectl or two, which would keep a core busy that the pods need"""
+"""between two looks, when the first have seen nothing: they would keep a core busy that the pods need"""
 _T = TypeVar("_T")
 
 
@@ -59,13 +60,21 @@ class Cluster:
     def apply(self, *objects: Object | str) -> None:
         """Server-side apply of objects, or of YAML text."""
         for part in objects:
-            text = part if isinstance(part, str) else json.dumps(part)
-            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
+            if isinstance(part, str):
+                self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=part)
+            else:
+                _asked(partial(direct().apply, part))
 
-    def get(self, *words: str) -> Object:
-        """``kubectl get … -o json``."""
-        found: Object = json.loads(self.kubectl("get", *words, "--output=json"))
-        return found
+    def get(self, kind: str, name: str) -> Object:
+        return _asked(lambda: direct().get(kind, name))
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """None: there is no such object."""
+        return _found(lambda: direct().get(kind, name))
+
+    def list(self, kind: str, selector: str = "") -> Sequence[Object]:
+        """In all namespaces, where the kind has such."""
+        return _asked(lambda: direct().list(kind, "", selector))
 
     def namespace(self, name: str) -> Namespace:
         return Namespace(self, name)
@@ -98,16 +107,21 @@ class Namespace:
 
     def apply(self, *objects: Object | str) -> None:
         for part in objects:
-            text = part if isinstance(part, str) else json.dumps(part)
-            self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=text)
+            if isinstance(part, str):
+                self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=part)
+            else:
+                _asked(partial(direct().apply, part, self.name))
 
-    def get(self, *words: str) -> Object:
-        found: Object = json.loads(self.kubectl("get", *words, "--output=json"))
-        return found
+    def get(self, kind: str, name: str) -> Object:
+        return _asked(lambda: direct().get(kind, name, self.name))
+
+    def find(self, kind: str, name: str) -> Object | None:
+        """None: there is no such object."""
+        return _found(lambda: direct().get(kind, name, self.name))
 
     def list(self, kind: str, selector: str = "") -> Sequence[Object]:
-        items: Sequence[Object] = self.get(kind, f"--selector={selector}")["items"]
-        return items
+        """Objects of a kind, or of several with commas between."""
+        return _asked(lambda: direct().list(kind, self.name, selector))
 
     def secret(self, name: str, values: Mapping[str, str]) -> None:
         """A Secret, for ``envFrom``."""
@@ -121,12 +135,18 @@ class Namespace:
     # --- waiting: on a condition, never for a time --------------------------------------------------------------------
 
     def wait(self, resource: str, condition: str, *, seconds: float = DEADLINE_SECONDS) -> None:
-        """``kubectl wait``, which watches. ``condition``: ``condition=Ready``, ``delete``, ``jsonpath=…``."""
-        done = self.try_kubectl(
-            "wait", resource, f"--for={condition}", f"--timeout={seconds:.0f}s", seconds=seconds + 30
-        )
-        if done.returncode != 0:
-            raise ClusterError(f"{resource}: not {condition} within {seconds:.0f} s: {done.stderr}\n{self.state()}")
+        """Until ``KIND/NAME`` is there (condition ``create``) or has a condition of that type which is True."""
+        kind, _, name = resource.partition("/")
+
+        def look() -> Object | None:
+            return _answered(lambda: direct().get(kind, name, self.name), None)
+
+        def holds(seen: Object | None) -> bool:
+            if seen is None or condition == "create":
+                return seen is not None
+            return _is_true(seen, condition)
+
+        self.wait_until(f"{resource}: {condition}", look, holds, seconds=seconds)
 
     def wait_until(
         self, what: str, look: Callable[[], _T], holds: Callable[[_T], bool], *, seconds: float = DEADLINE_SECONDS
@@ -138,8 +158,7 @@ class Namespace:
 
     def logs(self, pod: str, *, container: str | None = None, previous: bool = False) -> str:
         """What the container has printed so far; ``previous``: the one before its last restart."""
-        which = [f"--container={container}"] if container else []
-        return self.kubectl("logs", pod, *which, f"--previous={str(previous).lower()}")
+        return _asked(lambda: direct().log(pod, self.name, container=container or "", previous=previous))
 
     def wait_for_log(self, pod: str, text: str, *, seconds: float = DEADLINE_SECONDS) -> str:
         """The log, once the text is in it; ClusterError where the pod ends without, or time is over."""
@@ -147,7 +166,7 @@ class Namespace:
         def look() -> tuple[str, str]:
             phase = self.phase(pod)
             started = phase in ("Running", "Succeeded", "Failed")
-            return phase, self.try_kubectl("logs", pod).stdout if started else ""
+            return phase, _answered(lambda: direct().log(pod, self.name), "") if started else ""
 
         def holds(seen: tuple[str, str]) -> bool:
             phase, log = seen
@@ -158,8 +177,10 @@ class Namespace:
         return self.wait_until(f"pod {pod} prints {text!r}", look, holds, seconds=seconds)[1]
 
     def phase(self, pod: str) -> str:
-        """``Pending``, ``Running``, ``Succeeded``, ``Failed``, or "" where there is none."""
-        return self.try_kubectl("get", "pod", pod, "--output=jsonpath={.status.phase}").stdout
+        """``Pending``, ``Running``, ``Succeeded``, ``Failed``; "" where there is none, or nobody answers."""
+        nothing: Object = {}
+        found = _answered(lambda: direct().get("pods", pod, self.name), nothing)
+        return str(found.get("status", {}).get("phase", ""))
 
     def wait_for_phase(self, pod: str, *phases: str, seconds: float = DEADLINE_SECONDS) -> str:
         """The first of these phases that the pod is in; an end that is none of them fails at once."""
@@ -183,6 +204,43 @@ class Namespace:
         names = self.try_kubectl("get", "pods", "--output=name").stdout.split()
         parts += [f"{name}:\n{self.try_kubectl('logs', name, '--tail=40').stdout}" for name in names[:8]]
         return "\n".join(part for part in parts if part)
+
+
+def _is_true(thing: Object, condition: str) -> bool:
+    """Whether it has a condition of that type which is True, and speaks of its present generation."""
+    meta, conditions = thing["metadata"], thing.get("status", {}).get("conditions", [])
+    return any(
+        one["type"] == condition
+        and one["status"] == "True"
+        and one.get("observedGeneration", 0) in (0, meta.get("generation", 0))
+        for one in conditions
+    )
+
+
+def _asked(question: Callable[[], _T]) -> _T:
+    """Its answer; ClusterError with what the server said where it has none."""
+    try:
+        return question()
+    except AnswerError as error:
+        raise ClusterError(str(error)) from error
+
+
+def _found(question: Callable[[], _T]) -> _T | None:
+    """Its answer; None where there is no such thing."""
+    try:
+        return question()
+    except AnswerError as error:
+        if error.status == 404:
+            return None
+        raise ClusterError(str(error)) from error
+
+
+def _answered(question: Callable[[], _T], otherwise: _T) -> _T:
+    """Its answer, or the other one where the server does not tell: as in an outage."""
+    try:
+        return question()
+    except AnswerError:
+        return otherwise
 
 
 def wait_until(

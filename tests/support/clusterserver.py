@@ -152,19 +152,19 @@ class ClusterServer(KubeServer):
 def no_operator(cluster: Cluster) -> Iterator[None]:
     """None runs inside the block, so that objects stay as tests have written them. Afterwards as before."""
     deployment = (f"deployment/{RELEASE}", f"--namespace={SYSTEM}")
-    found = cluster.try_kubectl("get", *deployment, "--output=jsonpath={.spec.replicas}").stdout
-    if not int(found or 0):
+    system = cluster.namespace(SYSTEM)
+    found = system.find("deployment", RELEASE)
+    replicas = int(found["spec"]["replicas"]) if found else 0
+    if not replicas:
         yield
         return
     cluster.kubectl("scale", *deployment, "--replicas=0")
     try:
-        cluster.namespace(SYSTEM).wait_until(
+        system.wait_until(
             "no operator runs",
-            lambda: cluster.kubectl(
-                "get", "pods", f"--namespace={SYSTEM}", f"--selector=app.kubernetes.io/name={RELEASE}", "--output=name"
-            ),
-            lambda names: not names,
+            lambda: system.list("pods", f"app.kubernetes.io/name={RELEASE}"),
+            lambda pods: not pods,
         )
         yield
     finally:
-        cluster.kubectl("scale", *deployment, f"--replicas={found}")
+        cluster.kubectl("scale", *deployment, f"--replicas={replicas}")

@@ -80,10 +80,9 @@ def _chart_digest() -> str:
 
 def _installed(cluster: Cluster) -> tuple[str, int, int]:
     """Image, replicas wanted, replicas ready; of none: an empty image."""
-    found = cluster.try_kubectl("get", "deployment", RELEASE, f"--namespace={SYSTEM}", "--output=json")
-    if found.returncode != 0:
+    value = cluster.namespace(SYSTEM).find("deployment", RELEASE)
+    if value is None:
         return "", 0, 0
-    value = json.loads(found.stdout)
     image = str(value["spec"]["template"]["spec"]["containers"][0]["image"])
     return image, int(value["spec"]["replicas"]), int(value["status"].get("readyReplicas", 0))
 
@@ -190,8 +189,8 @@ class TeamSpace:
 
     def ready(self) -> None:
         """Wait until store and policy are."""
-        self.namespace.wait("checkpointstore/main", "condition=Ready", seconds=180)
-        self.namespace.wait("checkpointpolicy/default", "condition=Ready", seconds=180)
+        self.namespace.wait("checkpointstore/main", "Ready", seconds=180)
+        self.namespace.wait("checkpointpolicy/default", "Ready", seconds=180)
 
     def train(
         self, name: str, program: str = "steps.py", *, env: Mapping[str, str] | None = None, **values: Any
