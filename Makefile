@@ -98,7 +98,7 @@ cluster: $(READY) ## rung: real pods on the test cluster, which it creates and r
 	$(PYTEST) $(TOGETHER) tests/cluster
 
 # Its two parts, as `make test` runs them: tests that have the cluster to themselves, and the others.
-TOGETHER = -n 4 --dist loadfile
+TOGETHER = -n 6 --dist loadfile
 
 cluster-alone: $(READY)
 	$(RUNG) cluster-alone

@@ -28,7 +28,7 @@ from tests.support.nodes import Nodes
 from tests.support.place import Place
 from tests.support.pods import STORE_SECRET
 from tests.support.release import Operator, TeamSpace
-from tests.support.team import install
+from tests.support.team import Team, install
 from tools.kind.places import Places
 from tools.s3server import DEFAULT_BUCKET, S3Server
 
@@ -228,6 +228,15 @@ def trainer_image(request: pytest.FixtureRequest, cluster: Cluster) -> str:
         return _GIVEN["TRAINPOINT_TEST_IMAGE"]
     kind: KindCluster = request.getfixturevalue("kind")
     return kind.trainer_image()
+
+
+@pytest.fixture
+def by_hand(cluster: Cluster, namespace: Namespace, bucket: Place, trainer_image: str) -> Team:
+    """A namespace in which everything that the operator would do is done already."""
+    install(cluster)
+    team = Team(namespace, bucket, trainer_image)
+    team.set_up()
+    return team
 
 
 @pytest.fixture(scope="session")

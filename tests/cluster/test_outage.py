@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.cluster import Cluster, Namespace
 from tests.support.nodes import Nodes
-from tests.support.place import Place
-from tests.support.team import Team, install
+from tests.support.team import Team
 
 
 @pytest.fixture
-def team(alone: None, cluster: Cluster, namespace: Namespace, bucket: Place, trainer_image: str) -> Team:
-    install(cluster)
-    team = Team(namespace, bucket, trainer_image)
-    team.set_up()
-    return team
+def team(alone: None, by_hand: Team) -> Team:
+    return by_hand
 
 
 def test_saves_go_on_without_the_api_server_and_are_recorded_when_it_is_back(team: Team, nodes: Nodes) -> None:
