@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from tests.support.place import Place
 from tests.support.release import TeamSpace
+from trainpoint import Workflow
 
 SHORT = {"STEPS": "10"}
 
@@ -16,7 +19,9 @@ def log_of(team: TeamSpace, job: str) -> str:
     return team.namespace.logs(team.pod_of(job))
 
 
-def test_a_new_job_of_the_same_workflow_starts_as_its_load_policy_says(team: TeamSpace) -> None:
+def test_a_new_job_of_the_same_workflow_starts_as_its_load_policy_says(
+    team: TeamSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     team.train("first", env=SHORT, workflow="llm", owner="ada@example.com")
     assert "start=0 attempt=0" in log_of(team, "first")
     (first,) = team.runs()
@@ -35,6 +40,18 @@ def test_a_new_job_of_the_same_workflow_starts_as_its_load_policy_says(team: Tea
     loaded = team.wait_for_run("eager", "Succeeded")["status"]["claim"]["loaded"]
     assert (loaded["step"], loaded["reason"]) == (10, "NewestOfEarlierRun")
     assert loaded["checkpoint"].startswith(first["metadata"]["name"])
+
+    team.train("done", env={"STEPS": "15"}, workflow="llm", owner="ada@example.com", loadPolicy="Eager")
+    log = log_of(team, "done")
+    assert "start=15 attempt=0" in log
+    assert "step=" not in log, "there is nothing left to train"
+    run = team.wait_for_run("done", "Succeeded")["spec"]["identity"]["run"]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, team.place.environ[name])
+    latest = Workflow("llm", owner="ada@example.com", namespace=team.namespace.name).latest_run["main"].task
+    assert latest.pathspec == f"llm/{run}/main"
+    assert latest.latest is not None
+    assert latest.latest.step == 15, "of a run that has only loaded"
 
     assert "start=0 attempt=0" in log_of(team, "stranger")
     assert "start=0 attempt=0" in log_of(team, "none")
