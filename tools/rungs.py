@@ -1,24 +1,26 @@
-"""Every rung of the tests, as `make test` runs them; ends at the first that fails and names it.
+"""Every rung of the tests, as `make test` runs them: ends at the first that fails and names it.
 
-Tests that need the cluster to themselves mostly wait, and disturb nobody outside of it: they run beside the rungs that
-need no cluster. What is left of the cluster rung follows, on the same cluster.
+One process after the other would leave a machine idle half of the time: what needs the cluster to itself mostly waits,
+and an API server without nodes is slow to answer. So rungs run in three lines, side by side. What each has printed
+is shown when it is over. The last one follows when the lines have ended, since its many pods want the whole machine.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import itertools
 import os
 import secrets
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from typing import IO, Final
+import threading
+from collections.abc import Mapping
+from typing import Final
 
-FIRST: Final = "check"
-BESIDE: Final = ("unit", "chart", "store", "faults", "api")
-ALONE: Final = "cluster-alone"
+LINES: Final = (("unit", "store"), ("check", "chart", "faults", "api"), ("cluster-alone",))
 LAST: Final = "cluster-together"
 RUN: Final = "TRAINPOINT_CLUSTER_RUN"
 
@@ -31,53 +33,72 @@ def main() -> int:
     """Exit code: 0 if every rung has passed, 1 where one has failed, 130 where somebody has interrupted."""
     environ = {**os.environ, RUN: f"{os.getpid()}-{secrets.token_hex(4)}"}
     try:
-        rung(FIRST, environ)
-        try:
-            with in_background(ALONE, {**environ, "CLUSTER": "--keep-cluster"}) as (alone, printed):
-                for name in BESIDE:
-                    rung(name, environ)
-                print(f"\n== {ALONE}, which ran meanwhile ==", flush=True)
-                code = alone.wait()
-                printed.seek(0)
-                print(printed.read(), flush=True)
-                if code != 0:
-                    raise RungError(ALONE)
-            rung(LAST, environ)
-        finally:
-            # Gone already where the last rung has ended; of another run's nothing is touched.
-            subprocess.run(
-                ["tools/kind/down", "--only-of", environ[RUN]], env={**environ, "PYTHON": sys.executable}, check=False
-            )
+        Lines({**environ, "CLUSTER": "--keep-cluster"}).run()
+        print(f"\nbegins: {LAST}", flush=True)
+        if subprocess.run(["make", "--no-print-directory", LAST], env=environ, check=False).returncode != 0:
+            raise RungError(LAST)
     except RungError as error:
         print(f"\nrung failed: {error}   (again: make {error})", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"\nall rungs passed: {', '.join((FIRST, *BESIDE, ALONE, LAST))}")
+    finally:
+        # Gone already where the last rung has ended; of another run's nothing is touched.
+        down = ["tools/kind/down", "--only-of", environ[RUN]]
+        subprocess.run(down, env={**environ, "PYTHON": sys.executable}, check=False)
+    print(f"\nall rungs passed: {', '.join((*itertools.chain(*LINES), LAST))}")
     return 0
 
 
-def rung(name: str, environ: Mapping[str, str]) -> None:
-    if subprocess.run(["make", "--no-print-directory", name], env=environ, check=False).returncode != 0:
-        raise RungError(name)
+class Lines:
+    """Rungs side by side."""
 
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._lock = threading.Lock()
+        self._running: set[int] = set()
+        self._ended = False
 
-@contextlib.contextmanager
-def in_background(name: str, environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """A rung whose output is read when it is over. It ends, in its own time, where the block is left before."""
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed,
-        subprocess.Popen(
-            ["make", "--no-print-directory", name], env=environ, text=True,
-            stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
-        try:
-            yield process, printed
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGINT)  # pytest tidies up after that
-                process.wait()
+    def run(self) -> None:
+        """Until all have passed. Where one fails, or somebody interrupts, the others are ended and tidy up first."""
+        with concurrent.futures.ThreadPoolExecutor(len(LINES)) as threads:
+            try:
+                for line in concurrent.futures.as_completed([threads.submit(self._line, names) for names in LINES]):
+                    line.result()
+            finally:
+                self._end()
+
+    def _line(self, names: tuple[str, ...]) -> None:
+        for name in names:
+            if not self._passes(name):
+                self._end()
+                raise RungError(name)
+
+    def _passes(self, name: str) -> bool:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as printed:
+            with self._lock:
+                if self._ended:
+                    return True  # the rung that has failed says so
+                print(f"begins: {name}", flush=True)
+                process = subprocess.Popen(
+                    ["make", "--no-print-directory", name], env=dict(self._environ),
+                    stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True,
+                )  # fmt: skip
+                self._running.add(process.pid)
+            code = process.wait()
+            with self._lock:
+                self._running.remove(process.pid)
+                printed.seek(0)
+                print(printed.read(), flush=True)
+                return code == 0 or self._ended
+
+    def _end(self) -> None:
+        """No rung begins any more, and those that run end in their own time."""
+        with self._lock:
+            self._ended = True
+            for group in self._running:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.killpg(group, signal.SIGINT)  # pytest tidies up after that
 
 
 if __name__ == "__main__":
