@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.api.conftest import Team
 from tests.support.command_line import invoke
 from tests.support.kubeserver import KubeServer, Pod
 from tests.support.place import PROGRAMS
+from tests.support.repository import ROOT
 from trainpoint.catalog.record import commit_of, snapshot_spec
 from trainpoint.claim.run_object import loaded_json, new_claim, run_body
 from trainpoint.cli.main import kubectl
@@ -28,16 +29,15 @@ from trainpoint.pod import Pod as PodFacts
 CROWD = 20
 
 
-def environment(team: Team, pod: Pod, store: Path, ledger: Path) -> dict[str, str]:
+def environment(team: Team, pods: Sequence[Pod], store: Path, ledger: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     return {
         **kept,
-        "API_URL": pod.api.url,
-        "API_CA": str(pod.api.authority),
-        "API_TOKEN": pod.api.token,
+        "PYTHONPATH": str(ROOT),
+        "API_URL": pods[0].api.url,
+        "API_CA": str(pods[0].api.authority),
         "NAMESPACE": team.namespace,
-        "POD": pod.name,
-        "POD_UID": pod.uid,
+        "PODS": json.dumps([{"name": pod.name, "uid": pod.uid, "token": pod.api.token} for pod in pods]),
         "TRAINPOINT_STORE": f"file://{store}",
         "LEDGER": str(ledger),
     }
@@ -48,21 +48,17 @@ def test_twenty_pods_claim_one_run_in_turn_by_their_own_tokens(
 ) -> None:
     ledger = tmp_path / "ledger"
     pods = server.pods(team.namespace, [f"crowd-{number}" for number in range(CROWD)], account="trainer")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAMS / "claim_as_pod.py")],
-            env=environment(team, pod, tmp_path / "store", ledger),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for pod in pods
-    ]
-    asked = []
-    for process in processes:
-        out, err = process.communicate(timeout=600)
-        assert process.returncode == 0, err
-        asked.append(int(out))
+    done = subprocess.run(
+        [sys.executable, str(PROGRAMS / "claim_as_pod.py")],
+        env=environment(team, pods, tmp_path / "store", ledger),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    asked = [int(line) for line in done.stdout.split()]
+    assert len(asked) == CROWD
     lines = [line.split() for line in ledger.read_text().splitlines()]
     assert [what for _, what, _ in lines] == ["begin", "end"] * CROWD, "never two writers at one time"
     assert [int(number) for _, what, number in lines if what == "begin"] == [*range(CROWD)]

@@ -1,11 +1,19 @@
-"""Claims one run as a pod would, with that pod's token; says so, ends, says so. LEDGER takes one line for each."""
+"""Claim one run as so many pods would at once: a process for each, with that pod's token. PODS: JSON, name, uid, token.
+
+Each says that it has claimed and that it is about to end, a line in LEDGER for either, and prints how many requests
+it took. All are forks of this one, which has imported what they need.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
+from functools import partial
 
 from kubernetes import client
 
+from tests.support.programs.claimants import child
 from trainpoint.catalog.kube import Kube
 from trainpoint.claim.cluster import Claimant, claim_on_cluster
 from trainpoint.claim.liveness import this_process
@@ -18,35 +26,43 @@ from trainpoint.policies.settings import PolicySettings
 from trainpoint.store.url import open_store
 
 
-def say(text: str) -> None:
+def say(pod: Pod, text: str) -> None:
     with open(os.environ["LEDGER"], "ab", buffering=0) as ledger:
-        ledger.write(f"{os.environ['POD']} {text}\n".encode())
+        ledger.write(f"{pod.name} {text}\n".encode())
 
 
-def kube_of(environ: dict[str, str]) -> Kube:
+def kube_of(token: str) -> Kube:
     configuration = client.Configuration()
-    configuration.host = environ["API_URL"]
-    configuration.ssl_ca_cert = environ["API_CA"]
-    configuration.api_key = {"authorization": f"Bearer {environ['API_TOKEN']}"}
-    return Kube(client.ApiClient(configuration), environ["NAMESPACE"])
+    configuration.host = os.environ["API_URL"]
+    configuration.ssl_ca_cert = os.environ["API_CA"]
+    configuration.api_key = {"authorization": f"Bearer {token}"}
+    return Kube(client.ApiClient(configuration), os.environ["NAMESPACE"])
 
 
-def main() -> None:
-    environ = dict(os.environ)
+def take_a_turn(pod: Pod, token: str) -> None:
     clock, chance = SystemClock(), SystemChance()
-    kube = kube_of(environ)
-    pod = Pod(environ["NAMESPACE"], environ["POD"], environ["POD_UID"])
-    store = open_store(environ["TRAINPOINT_STORE"], environ=environ)
-    cluster = Cluster(kube, pod, "", PolicySettings(), "main", environ["TRAINPOINT_STORE"], {}, "the test")
-    task = TaskPath("crowd", "r", "main", namespace=environ["NAMESPACE"])
+    kube = kube_of(token)
+    url = os.environ["TRAINPOINT_STORE"]
+    store = open_store(url, environ=os.environ)
+    cluster = Cluster(kube, pod, "", PolicySettings(), "main", url, {}, "the test")
+    task = TaskPath("crowd", "r", "main", namespace=pod.namespace)
     claimed = claim_on_cluster(
         Claimant(task, this_process(chance), "", cluster, store, clock, chance), on_wait=lambda _: None
     )
-    say(f"begin {claimed.attempt}")
-    say(f"end {claimed.attempt}")
+    say(pod, f"begin {claimed.attempt}")
+    say(pod, f"end {claimed.attempt}")
     claimed.end(EndRecord(claimed.attempt, claimed.uid, "Completed", 0, time=rfc3339(clock.now())))
-    print(kube.requests)
+    os.write(1, f"{kube.requests}\n".encode())
+
+
+def main() -> int:
+    pods = json.loads(os.environ["PODS"])
+    children = [
+        child(partial(take_a_turn, Pod(os.environ["NAMESPACE"], one["name"], one["uid"]), one["token"])) for one in pods
+    ]
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    return max(codes, key=abs)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

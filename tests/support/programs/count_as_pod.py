@@ -29,7 +29,7 @@ def cluster(*_: object, **__: object) -> Cluster:
         controller_uid="4c1d9e02-ab57-4d0f-8a53-5b5f6f3f3a10",
         annotations={"trainpoint.dev/resume-from": asked} if asked else {},
     )
-    return Cluster(kube_of(environ), pod, "", PolicySettings(), "main", environ["STORE"], {}, "the test")
+    return Cluster(kube_of(environ["API_TOKEN"]), pod, "", PolicySettings(), "main", environ["STORE"], {}, "the test")
 
 
 def main() -> None:
