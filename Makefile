@@ -67,7 +67,7 @@ chart: $(READY) ## rung: the Helm charts, rendered and on a real API server with
 store: $(READY) ## rung: a real S3 server
 	$(RUNG) store
 	@$(BIN)/python tools/needs.py s3
-	$(PYTEST) -n 2 tests/store
+	$(PYTEST) -n 3 tests/store
 
 faults: $(READY) ## rung: kills, full disks, broken networks
 	$(RUNG) faults

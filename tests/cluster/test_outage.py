@@ -14,7 +14,7 @@ def team(alone: None, by_hand: Team) -> Team:
 
 
 def test_saves_go_on_without_the_api_server_and_are_recorded_when_it_is_back(team: Team, nodes: Nodes) -> None:
-    env = {"STEPS": "200", "SAVE_EVERY": "10", "STEP_SECONDS": "0.3"}
+    env = {"STEPS": "200", "SAVE_EVERY": "10", "STEP_SECONDS": "0.2"}
     team.namespace.apply(team.job("llm", env=env))
     pod = team.first_pod("llm")
     team.namespace.wait_for_log(pod, "step=15")
