@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from tests.support.cluster import Object
+from tests.support.cluster import Namespace, Object
+from tests.support.pods import PROGRAMS
 from tests.support.release import TeamSpace
+from trainpoint.claim.store import read_attempts
 
 PATIENCE_SECONDS = 240
 APP: dict[str, Any] = {"command": ["trainpoint", "run", "app", "/app/app.py"], "workflow": "app"}
 
 
-def log_of(team: TeamSpace, job: str) -> str:
+def log_of(team: TeamSpace, job: str, pod: str = "") -> str:
+    """What the pod, or the only one, of a Job has printed, once the Job is complete."""
     team.namespace.wait(f"job/{job}", "Complete", seconds=PATIENCE_SECONDS)
-    return team.namespace.logs(team.pod_of(job))
+    return team.namespace.logs(pod or team.pod_of(job))
 
 
 def saved(team: TeamSpace) -> list[str]:
@@ -21,7 +29,7 @@ def saved(team: TeamSpace) -> list[str]:
     return sorted(c["spec"]["snapshot"].get("series", "") for c in team.namespace.list("checkpoints.trainpoint.dev"))
 
 
-def test_an_app_runs_as_a_job_and_a_later_one_starts_from_what_it_saved(team: TeamSpace) -> None:
+def test_an_app_runs_as_a_job_and_later_ones_start_from_it_or_say_why_they_cannot(team: TeamSpace) -> None:
     team.train("first", **APP)
     log = log_of(team, "first")
     assert log.count("the work runs") == 1
@@ -36,25 +44,29 @@ def test_an_app_runs_as_a_job_and_a_later_one_starts_from_what_it_saved(team: Te
     assert "the work runs" not in log, "finished work is not repeated"
     assert "rounds: 20, counter: 1" in log
 
-    team.train("named", **APP, podAnnotations={"trainpoint.dev/checkpoint": first[-1]})
-    assert "rounds: 20, counter: 1" in log_of(team, "named")
+    named = {"trainpoint.dev/checkpoint": first[-1]}
+    without = "s/self.w = Work()/pass/; s/self.w.run()/pass/; s/children_states\\[.*/pass/"
+    team.train("other", **changed(without), podAnnotations=named)
+    migrates = """s/children_states\\[.*/children_states["w"]["vars"]["counter"] += 41/"""
+    team.train("migrated", **changed(migrates), podAnnotations=named)
+    check_that_one_pod_was_refused(team, "other")
+    log = log_of(team, "migrated")
+    assert "rounds: 20, counter: 42" in log, "the old file's ten rounds, and what the method made of its counter"
+    assert "the work runs" not in log
     assert len(set(saved(team))) == len(saved(team)), "names rise over all runs"
 
 
-def test_a_state_that_does_not_fit_ends_the_job_with_one_pod_and_the_run_says_why(team: TeamSpace) -> None:
-    team.train("first", **APP)
-    log_of(team, "first")
-    without = (
-        "sed 's/self.w = Work()/pass/; s/self.w.run()/pass/; s/children_states\\[.*/pass/' /app/app.py > /tmp/app.py"
-    )
-    team.train(
-        "other",
-        command=["sh", "-c", f"{without} && exec trainpoint run app /tmp/app.py"],
-        workflow="app",
-        podAnnotations={"trainpoint.dev/checkpoint": "latest"},
-    )
-    team.namespace.wait("job/other", "Failed", seconds=PATIENCE_SECONDS)
-    (pod,) = team.pods_of("other")
+def changed(how: str) -> dict[str, Any]:
+    """The same app with other code, by what sed is to do with it."""
+    return {
+        "command": ["sh", "-c", 'sed "$0" /app/app.py > /tmp/app.py && exec trainpoint run app /tmp/app.py', how],
+        "workflow": "app",
+    }
+
+
+def check_that_one_pod_was_refused(team: TeamSpace, job: str) -> None:
+    team.namespace.wait(f"job/{job}", "Failed", seconds=PATIENCE_SECONDS)
+    (pod,) = team.pods_of(job)
     name = pod["metadata"]["name"]
     sentence = "The component w wasn't instantiated for the component root"
     log = team.namespace.logs(name)
@@ -64,7 +76,7 @@ def test_a_state_that_does_not_fit_ends_the_job_with_one_pod_and_the_run_says_wh
     assert "rounds:" not in log
 
     def told() -> list[str]:
-        status: Object = team.run_of("other").get("status", {})
+        status: Object = team.run_of(job).get("status", {})
         return [str(condition.get("message", "")) for condition in status.get("conditions", [])] + [
             str(attempt.get("message", "")) for attempt in status.get("attempts", [])
         ]
@@ -72,3 +84,50 @@ def test_a_state_that_does_not_fit_ends_the_job_with_one_pod_and_the_run_says_wh
     team.namespace.wait_until(
         "the run says why", told, lambda messages: any(sentence in message for message in messages), seconds=60
     )
+
+
+def test_an_evicted_app_has_saved_its_last_round_and_the_next_pod_goes_on_from_it(team: TeamSpace) -> None:
+    team.train("app", command=["trainpoint", "run", "app", f"{PROGRAMS}/app_evicted.py"])
+    first = team.pod_of("app")
+    team.namespace.wait_for_log(first, "round 8")
+
+    def progress() -> int:
+        """The column STEP of the one run."""
+        header, row = team.namespace.kubectl("get", "ckptrun").splitlines()
+        at = header.index("STEP")
+        return int(row[at:].split()[0]) if row[at] != " " else 0
+
+    seen = team.namespace.wait_until("its rounds are shown", progress, lambda step: step > 0, seconds=60)
+    with following(team.namespace, first) as log:
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": first}}
+        where = f"/api/v1/namespaces/{team.namespace.name}/pods/{first}/eviction"
+        team.namespace.kubectl("create", f"--raw={where}", "--filename=-", stdin=json.dumps(eviction))
+        printed, _ = log.communicate(timeout=PATIENCE_SECONDS)
+    last = max(int(number) for number in re.findall(r"^round (\d+)$", printed, re.MULTILINE))
+    second = team.namespace.wait_until(
+        "a pod that replaces it",
+        lambda: [str(pod["metadata"]["name"]) for pod in team.pods_of("app")],
+        lambda names: bool(set(names) - {first}),
+    )[-1]
+    goes_on = re.search(r"goes on after round (\d+)", log_of(team, "app", second))
+    assert goes_on
+    assert last - 1 <= int(goes_on[1]) <= last, printed
+    assert progress() >= seen
+
+    catalog = team.place.catalog()
+    (task,) = catalog.tasks(team.namespace.name, "app", catalog.runs(team.namespace.name, "app")[0].run)
+    ended = [view.end for view in read_attempts(catalog.store, task)]
+    assert [(end.how, end.exit_code) for end in ended if end] == [("Preempted", 143), ("Completed", 0)]
+    (job,) = team.namespace.list("jobs")
+    assert job["status"]["succeeded"] == 1, "that it was evicted was no success"
+
+
+@contextmanager
+def following(namespace: Namespace, pod: str) -> Iterator[subprocess.Popen[str]]:
+    """What a pod prints, to its end, although the pod is gone then."""
+    words = ["kubectl", f"--namespace={namespace.name}", "logs", "--follow", pod]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
