@@ -1,55 +1,25 @@
-"""Checkpoint files of apps: their names, the time in a name, and which of them are kept. Pure."""
+"""Checkpoint files of apps: see :mod:`trainpoint.policies.app_files`, which the operator reads too."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from datetime import datetime
-from typing import Final
+from trainpoint.policies.app_files import (
+    KEPT_NEWEST,
+    PREFIX,
+    SUFFIX,
+    file_name,
+    next_timestamp,
+    series_name,
+    superfluous,
+    timestamp_of,
+)
 
-from trainpoint.errors import InvalidArgumentError
-
-PREFIX: Final = "lightningapp_checkpoint_"
-SUFFIX: Final = ".json"
-KEPT_NEWEST: Final = 20
-"""The built-in rule keeps so many of the newest, and of every hour the newest."""
-HOUR_SECONDS: Final = 3600
-_LAST: Final = 9_999_999_999
-_NAME = re.compile(rf"{PREFIX}([0-9]{{10}})(?:{re.escape(SUFFIX)})?")
-
-
-def series_name(timestamp: int) -> str:
-    """``lightningapp_checkpoint_1665501626``: the series of a checkpoint, and its file's name without the ending."""
-    return f"{PREFIX}{timestamp:010d}"
-
-
-def file_name(timestamp: int) -> str:
-    """``lightningapp_checkpoint_1665501626.json``: the one file of a checkpoint."""
-    return series_name(timestamp) + SUFFIX
-
-
-def timestamp_of(name: str) -> int | None:
-    """The seconds in a name, with or without ``.json``; None where it is no such name."""
-    match = _NAME.fullmatch(name)
-    return int(match[1]) if match else None
-
-
-def next_timestamp(now: datetime, last: int | None) -> int:
-    """Unix seconds, and always more than ``last``, whatever the clock says: names of a workflow strictly increase."""
-    found = int(now.timestamp())
-    if last is not None:
-        found = max(found, last + 1)
-    if not 0 <= found <= _LAST:
-        raise InvalidArgumentError(
-            f"no name comes after {series_name(last or 0)}: a timestamp has ten digits",
-            remedy="delete the checkpoint with that name, and see whether the clock is right",
-        )
-    return found
-
-
-def superfluous(timestamps: Iterable[int]) -> list[int]:
-    """Those that the built-in rule does not keep, oldest first: neither among the newest 20, nor newest of an hour."""
-    ordered = sorted(set(timestamps))
-    kept = set(ordered[-KEPT_NEWEST:])
-    kept.update({at // HOUR_SECONDS: at for at in ordered}.values())  # of each hour the last one stays
-    return [at for at in ordered if at not in kept]
+__all__ = [
+    "KEPT_NEWEST",
+    "PREFIX",
+    "SUFFIX",
+    "file_name",
+    "next_timestamp",
+    "series_name",
+    "superfluous",
+    "timestamp_of",
+]

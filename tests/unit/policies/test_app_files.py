@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainpoint.app.files import KEPT_NEWEST, file_name, next_timestamp, series_name, superfluous, timestamp_of
+from trainpoint.policies.app_files import KEPT_NEWEST, file_name, next_timestamp, series_name, superfluous, timestamp_of
 from trainpoint.errors import InvalidArgumentError
 
 HOUR = 3600
