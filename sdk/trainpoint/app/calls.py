@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from trainpoint.app.values import decode, encode, text_of
+from trainpoint.app.values import copied, decode, encode, text_of
 from trainpoint.format.digest import JsonObject, digest_of
 
 PENDING: Final = "pending"
@@ -36,20 +36,27 @@ def call_entry(args: Sequence[object], kwargs: Mapping[str, object], status: str
 
 
 def calls_to_save(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
-    """As they are saved: what is still running has not finished, and will have to run again."""
-    return {
-        key: {**call, "status": PENDING} if call.get("status") == RUNNING else call for key, call in list(calls.items())
-    }
+    """A copy of them as they are saved."""
+    return {key: _copy(call_to_save(call)) for key, call in list(calls.items())}
+
+
+def call_to_save(call: JsonObject) -> JsonObject:
+    """What is still running has not finished, and will have to run again."""
+    return {**call, "status": PENDING} if call.get("status") == RUNNING else call
 
 
 def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
-    """As a new process has them: only what succeeded counts as finished; what failed is tried again."""
+    """A copy of them as a new process has them: only what succeeded counts as finished; what failed is tried again."""
     return {
-        key: call
+        key: _copy(call)
         if call.get("status") == SUCCEEDED
-        else {**{k: v for k, v in call.items() if k != "error"}, "status": PENDING}
+        else {**_copy({k: v for k, v in call.items() if k != "error"}), "status": PENDING}
         for key, call in calls.items()
     }
+
+
+def _copy(call: JsonObject) -> JsonObject:
+    return {name: copied(value) for name, value in call.items()}
 
 
 def _encoded(args: Sequence[object], kwargs: Mapping[str, object]) -> list[object]:

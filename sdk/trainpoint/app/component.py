@@ -8,7 +8,7 @@ the user's.
 from __future__ import annotations
 
 from abc import ABCMeta
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import ClassVar, Final
 
@@ -19,7 +19,7 @@ from trainpoint.format.digest import JsonObject
 
 ROOT: Final = "root"
 MISSING: Final = object()
-_PLAIN: Final = frozenset({int, str, float, bool, list, dict, type(None)})
+PLAIN: Final = frozenset({int, str, float, bool, list, dict, type(None)})
 """Types of most variables; they are no components, which isinstance would find out more slowly."""
 MAX_LEVELS: Final = 100
 """Components within components; a state is nested twice as deep, and JSON parsers have limits."""
@@ -39,7 +39,7 @@ class _Built(ABCMeta):
 class Component(metaclass=_Built):
     """A node of an app's tree. Users derive from Flow and Work."""
 
-    __slots__ = ("__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_parent", "_tp_plan")
+    __slots__ = ("__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_parent", "_tp_plan", "_tp_seen")
 
     _tp_kind: ClassVar[str]
     _tp_settings: ClassVar[frozenset[str]] = frozenset()
@@ -49,12 +49,15 @@ class Component(metaclass=_Built):
     _tp_calls: dict[str, JsonObject]
     _tp_born: frozenset[str]
     _tp_plan: Plan | None
+    _tp_seen: object
+    """what was captured last: :mod:`trainpoint.app.fragments`"""
 
     def __init__(self) -> None:
         self._tp_parent = None
         self._tp_calls = {}
         self._tp_born = frozenset()
         self._tp_plan = None
+        self._tp_seen = None
         super().__init__()  # of classes that are mixed in
 
     def __init_subclass__(cls, **kwargs: object) -> None:
@@ -106,11 +109,7 @@ class Component(metaclass=_Built):
 
     def _tp_children(self) -> list[tuple[str, Component]]:
         """Children by name, as they were added."""
-        return [
-            (name, value)
-            for name, value in list(self.__dict__.items())
-            if type(value) not in _PLAIN and isinstance(value, Component) and not name.startswith("_")
-        ]
+        return children_in(self.__dict__.copy())
 
     def _tp_adopt(self, name: str, child: Component) -> None:
         """Make ``child`` a part of this component, if it can be."""
@@ -203,6 +202,15 @@ def walk(component: Component, path: tuple[str, ...] = (ROOT,)) -> Iterator[tupl
         yield from walk(child, (*path, name))
 
 
+def children_in(held: Mapping[str, object]) -> list[tuple[str, Component]]:
+    """The components among the public attributes of a ``__dict__``."""
+    return [
+        (name, value)
+        for name, value in held.items()
+        if type(value) not in PLAIN and isinstance(value, Component) and not name.startswith("_")
+    ]
+
+
 # --- variables --------------------------------------------------------------------------------------------------------
 
 
@@ -225,19 +233,29 @@ def not_a_variable(component: Component, name: str) -> str:
 
 def variables(component: Component) -> dict[str, object]:
     """Public attributes that are no components, by name in alphabetical order."""
-    of_class = _names_of(type(component))
-    # This runs for every variable of an app each time its state is taken: the cheap questions come first.
+    return variables_in(component, component.__dict__.copy())
+
+
+def variables_in(component: Component, held: Mapping[str, object]) -> dict[str, object]:
+    """The same of its ``__dict__`` as it was at one moment."""
+    of_class = names_of(type(component))
     found = {
         name: value
-        for name, value in list(component.__dict__.items())
-        if (type(value) in _PLAIN or not isinstance(value, Component))
+        for name, value in held.items()
+        if (type(value) in PLAIN or not isinstance(value, Component))
         and (not name.startswith("_") if name not in of_class else not not_a_variable(component, name))
     }
     return dict(sorted(found.items()))
 
 
+def later_than_born(component: Component, names: Iterable[str]) -> list[str]:
+    """Those that neither the constructor nor the class has set."""
+    of_class, born = names_of(type(component)), component._tp_born
+    return [name for name in names if name not in born and name not in of_class]
+
+
 @lru_cache(maxsize=512)
-def _names_of(cls: type[Component]) -> frozenset[str]:
+def names_of(cls: type[Component]) -> frozenset[str]:
     """Names about which a class has something to say."""
     return frozenset(cls._tp_settings).union(*(vars(c) for c in cls.__mro__))
 
@@ -245,7 +263,7 @@ def _names_of(cls: type[Component]) -> frozenset[str]:
 def take_variables(component: Component) -> JsonObject:
     """``vars``, and under ``later`` those that the constructor has not set: at a start the code cannot know them."""
     held = variables(component)
-    later = [name for name in held if name not in component._tp_born and defined(type(component), name) is MISSING]
+    later = later_than_born(component, held)
     taken: JsonObject = {"vars": {name: copied(value) for name, value in held.items()}}
     return {**taken, "later": later} if later else taken
 

@@ -141,7 +141,10 @@ class Saver:
     def offer(self, new: Offer) -> None:
         """Have a state written, at most a second from now."""
         with self._changed:
-            if self.pace.offer(new) and self._thread is None:
+            waited_for = self.pace.pending is not None  # then the thread knows when; it takes the newest one
+            if not self.pace.offer(new) or waited_for:
+                return
+            if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="trainpoint-app-save", daemon=True)
                 self._thread.start()
             self._changed.notify_all()

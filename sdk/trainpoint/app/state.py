@@ -12,9 +12,11 @@ from trainpoint.app.children import children_of
 from trainpoint.app.component import ROOT, dotted, remember, require_started, root_of, walk
 from trainpoint.app.difference import Difference, difference_tree
 from trainpoint.app.findings import Plan, refusal
+from trainpoint.app.fragments import text_of_component
 from trainpoint.app.migrate import migrated
+from trainpoint.app.parts import decoded
 from trainpoint.app.tree import Flow
-from trainpoint.app.values import decode, encode, text_of
+from trainpoint.app.values import quoted, text_of
 from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, TrainpointError
 from trainpoint.format.digest import JsonObject
 
@@ -26,10 +28,15 @@ KIND: Final = "App"
 class Captured:
     """The state of an app at one moment."""
 
-    state: JsonObject
-    """the checkpoint file without its time: pure JSON that shares nothing with the app"""
+    object_text: str
+    """the checkpoint file without its time, as :func:`text_of` spells it"""
     left_out: tuple[str, ...]
     """what is not saved, by dotted name, and why"""
+
+    @property
+    def state(self) -> JsonObject:
+        """The same as pure JSON, which shares nothing with the app or with an earlier answer."""
+        return dict(json.loads(self.object_text))
 
     def text(self, **more: object) -> str:
         """What a checkpoint file holds, on one line; ``more`` are fields such as ``time``.
@@ -37,7 +44,7 @@ class Captured:
         Two captures of the same state give the same text. (Canonical JSON would sort keys; a dict that an app goes
         through keeps its order here.)
         """
-        return text_of({**self.state, **more}) + "\n"
+        return f"{self.object_text[:-1]}, {text_of(more)[1:]}\n" if more else f"{self.object_text}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +64,17 @@ class Report:
 def capture(root: Flow, *, left_out: bool = True) -> Captured:
     """The state of ``root`` and of all beneath it. Nothing may change it meanwhile, except where the app allows that.
 
+    It costs little for what has not changed since the last time.
+
     Args:
         left_out: also find out what is not saved, which costs a walk through the tree.
     Raises:
         UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
     """
     _require_root(root)
+    app = f'{{"name": {quoted(type(root).__name__)}, "version": {quoted(str(root.app_version))}}}'
     return Captured(
-        {
-            "formatVersion": FORMAT_VERSION,
-            "kind": KIND,
-            "app": {"name": type(root).__name__, "version": str(root.app_version)},
-            "state": _encoded(root.state_dict(), (ROOT,)),
-        },
+        f'{{"formatVersion": {FORMAT_VERSION}, "kind": "{KIND}", "app": {app}, "state": {text_of_component(root)}}}',
         tuple(_left_out(root)) if left_out else (),
     )
 
@@ -166,8 +171,8 @@ def _prepared(root: Flow, state: JsonObject) -> tuple[JsonObject, tuple[str, ...
     """The root's state as Python values, of the code's version."""
     _require_root(root)
     checked = check_state(state)
-    decoded = _decoded(checked["state"])
-    prepared, steps = migrated(decoded, checked["app"]["version"], type(root))
+    found = decoded(checked["state"])
+    prepared, steps = migrated(found, checked["app"]["version"], type(root))
     if steps:
         _check_component(prepared, (ROOT,), "Flow")
     return prepared, steps
@@ -238,42 +243,3 @@ def _kind(state: object, path: tuple[str, ...]) -> str:
     if kind not in ("Flow", "Work", "Dict", "List"):
         raise _no_state(f"the kind of {'.'.join(path)} is {kind!r}, not Flow, Work, Dict or List")
     return str(kind)
-
-
-def _encoded(state: JsonObject, path: tuple[str, ...]) -> JsonObject:
-    """A component's state as pure JSON; errors name the attribute as the code writes it."""
-    done: JsonObject = {}
-    here = ".".join(path)
-    for part, value in state.items():
-        if part == "vars":
-            done[part] = {name: encode(held, f"{here}.{name}") for name, held in value.items()}
-        elif part == "calls":
-            done[part] = {key: _encoded_call(call, ".".join((*path, "run"))) for key, call in value.items()}
-        elif part in ("flows", "works", "structures") or (part == "items" and isinstance(value, dict)):
-            done[part] = {name: _encoded(child, (*path, name)) for name, child in value.items()}
-        elif part == "items":
-            done[part] = [_encoded(child, (*path, str(number))) for number, child in enumerate(value)]
-        else:
-            done[part] = encode(value, ".".join((*path, part)))
-    return done
-
-
-def _encoded_call(call: JsonObject, where: str) -> JsonObject:
-    return {name: encode(value, f"{where}({name})") for name, value in call.items()}
-
-
-def _decoded(state: JsonObject) -> JsonObject:
-    """The way back from :func:`_encoded`: a copy, part by part, since only values are encoded."""
-    done: JsonObject = {}
-    for part, value in state.items():
-        if part == "vars":
-            done[part] = {name: decode(held) for name, held in value.items()}
-        elif part == "calls":
-            done[part] = {key: {name: decode(held) for name, held in call.items()} for key, call in value.items()}
-        elif part in ("flows", "works", "structures") or (part == "items" and isinstance(value, dict)):
-            done[part] = {name: _decoded(child) for name, child in value.items()}
-        elif part == "items":
-            done[part] = [_decoded(child) for child in value]
-        else:
-            done[part] = decode(value)
-    return done

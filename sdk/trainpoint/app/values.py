@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from json.encoder import encode_basestring
 from typing import Final
 
 from trainpoint.errors import UnsupportedStateError
@@ -83,9 +84,17 @@ def copied(value: object, _depth: int = 0) -> object:
     return value
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
+
 def text_of(value: object) -> str:
     """The one spelling of pure JSON. The order of keys is kept, since an app may go through a dict in that order."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return int.__repr__(value) if type(value) is int else _ENCODER.encode(value)
+
+
+def quoted(text: str) -> str:
+    """The same of a text."""
+    return encode_basestring(text)
 
 
 def same(one: object, other: object) -> bool:

@@ -18,7 +18,7 @@ TASK = TaskPath("app", "run-1", "main")
 
 
 def state(n: int) -> Offer:
-    return Offer(Captured({"n": n}, ()), f"n={n}", n)
+    return Offer(Captured("{}", ()), f"n={n}", n)
 
 
 def ref(timestamp: int) -> CheckpointRef:

@@ -1,0 +1,284 @@
+"""The state of a component as text, made anew only where something has changed.
+
+A loop takes the state of a whole tree each time its hook says so, mostly to find one number changed. So each component
+keeps what was captured last. A value that cannot change in place is the same as long as the same object is there, which
+is asked for all variables of a component in one pass; a list or a dict is compared item by item, in the same way. It is
+``__dict__`` that is looked at, so that nothing can pass by unseen: ``vars(self)["x"] = 1``, ``del self.x``.
+
+Nothing of what is kept is ever changed; there is new one instead. No component and no private attribute is kept alive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import add, is_, itemgetter
+from typing import Any, Final, NamedTuple, cast
+
+from trainpoint.app.calls import call_to_save
+from trainpoint.app.children import SECTIONS
+from trainpoint.app.component import PLAIN, ROOT, Component, children_in, later_than_born, variables_in
+from trainpoint.app.parts import encoded, encoded_call
+from trainpoint.app.structures import Dict, List
+from trainpoint.app.tree import Flow
+from trainpoint.app.values import encode, quoted, text_of
+from trainpoint.app.watch import Watch, watch
+from trainpoint.errors import UnsupportedStateError
+from trainpoint.format.digest import JsonObject
+
+Place = tuple["Place | None", str]
+"""Where a component is, from below: the place of its parent and its own name. Spelled out for errors only."""
+_SECTIONS: Final = ("flows", "works", "structures")
+_STATE_DICT: Final = Flow.state_dict
+
+
+def text_of_component(root: Flow) -> str:
+    """What ``root.state_dict()`` is in the checkpoint file.
+
+    Raises:
+        UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
+    """
+    return _text(root, (None, ROOT), False)
+
+
+def _text(component: Component, place: Place, is_item: bool) -> str:
+    """Args:
+    is_item: within a structure a component says its kind.
+    """
+    kind = component._tp_kind  # cheaper than isinstance, which asks the registry of an abstract class
+    if kind == "Work":
+        return _node_text(component, place, is_item)
+    if kind == "Flow":
+        if cast(Flow, component).__class__.state_dict is not _STATE_DICT:
+            return _own_text(cast(Flow, component), place, is_item)
+        return _node_text(component, place, is_item)
+    return _structure_text(cast("Dict[Any] | List[Any]", component), place)
+
+
+def _own_text(flow: Flow, place: Place, is_item: bool) -> str:
+    """Of a flow with a ``state_dict`` of its own: only it knows what has changed."""
+    kind: JsonObject = {"kind": flow._tp_kind} if is_item else {}
+    return text_of(encoded({**kind, **flow.state_dict()}, _path(place)))
+
+
+# --- flows and works --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which names of a component's ``__dict__`` are what; the same until a name comes or goes, or changes its kind."""
+
+    cls: type[Component]
+    born: frozenset[str]
+    is_item: bool
+    names: list[str]
+    """all of them, in their order"""
+    variables: tuple[str, ...]
+    """in alphabetical order, as in the file"""
+    values: Callable[[Mapping[str, object]], tuple[object, ...]]
+    """of the variables"""
+    later: str
+    children: tuple[str, ...]
+    """flows, works, structures; each in alphabetical order"""
+    kinds: list[type]
+    """of the children"""
+    components: Callable[[Mapping[str, object]], tuple[Component, ...]]
+    """the children"""
+    starts: tuple[str, ...]
+    """``"name": `` of each child"""
+    ends: tuple[int, int]
+    """how many children are flows; how many are flows or works"""
+
+    def found_in(self, component: Component, is_item: bool) -> tuple[tuple[object, ...], tuple[Component, ...]] | None:
+        """The values of the variables, and the children; None: this is not its layout any more."""
+        held = component.__dict__
+        try:
+            # Each of these is one step for the interpreter: where works run meanwhile, they may change it.
+            values, children = self.values(held), self.components(held)
+        except KeyError:
+            return None
+        fits = (
+            self.names == list(held)
+            and self.cls is type(component)
+            and self.born is component._tp_born
+            and self.is_item is is_item
+            and (not children or self.kinds == list(map(type, children)))
+        )
+        return (values, children) if fits else None
+
+
+class Node(NamedTuple):
+    """What was captured last of a flow or a work. (A tuple, since one is made for each component that changes.)"""
+
+    layout: Layout
+    values: tuple[object, ...]
+    texts: list[str]
+    """of the variables, with their names"""
+    watched: dict[int, Watch]
+    """those of the values that can change in place, by their positions"""
+    calls: list[JsonObject]
+    """a call's entry is never changed: another one takes its place"""
+    call_texts: list[str]
+    own: str
+    """of variables and calls together"""
+    beneath: list[str]
+    """of the children"""
+    text: str
+
+
+def _node_text(component: Component, place: Place, is_item: bool) -> str:
+    seen = component._tp_seen
+    found = seen.layout.found_in(component, is_item) if isinstance(seen, Node) else None
+    if found is None or not isinstance(seen, Node):
+        return _new_node(component, place, is_item)
+    (values, children), layout, same = found, seen.layout, True
+    texts, watched, calls, call_texts = seen.texts, seen.watched, seen.calls, seen.call_texts
+    changed = [at for at, look in watched.items() if values[at] is seen.values[at] and look.differs(values[at])]
+    if not all(map(is_, values, seen.values)):
+        changed += [at for at, value in enumerate(values) if value is not seen.values[at]]
+    if changed:
+        same, texts, watched = False, texts.copy(), watched.copy()
+        for at in changed:
+            if type(values[at]) not in PLAIN and isinstance(values[at], Component):
+                return _new_node(component, place, is_item)
+            watched.pop(at, None)
+            texts[at] = _variable(layout.variables[at], values[at], at, watched, place)
+    if component._tp_calls or calls:
+        made = component._tp_calls.copy()
+        calls = list(made.values())
+        if len(calls) != len(seen.calls) or not all(map(is_, calls, seen.calls)):
+            same, call_texts = False, _call_texts(made, seen, place)
+    beneath = _beneath(layout, children, place) if children else []
+    if same and beneath == seen.beneath:
+        return seen.text
+    own = seen.own if same else _own(layout, texts, call_texts)
+    text = _whole(layout, own, beneath)
+    component._tp_seen = Node(layout, values, texts, watched, calls, call_texts, own, beneath, text)
+    return text
+
+
+def _new_node(component: Component, place: Place, is_item: bool) -> str:
+    held, calls = component.__dict__.copy(), component._tp_calls.copy()
+    layout = _layout(component, held, is_item)
+    values = layout.values(held)
+    watched: dict[int, Watch] = {}
+    texts = [
+        _variable(name, value, at, watched, place)
+        for at, (name, value) in enumerate(zip(layout.variables, values, strict=True))
+    ]
+    call_texts = _call_texts(calls, None, place)
+    own = _own(layout, texts, call_texts)
+    beneath = _beneath(layout, layout.components(held), place)
+    text = _whole(layout, own, beneath)
+    component._tp_seen = Node(layout, values, texts, watched, list(calls.values()), call_texts, own, beneath, text)
+    return text
+
+
+def _layout(component: Component, held: Mapping[str, object], is_item: bool) -> Layout:
+    variables = tuple(variables_in(component, held))
+    later = later_than_born(component, variables)
+    found: list[tuple[int, str]] = []
+    if isinstance(component, Flow):
+        found = sorted((_SECTIONS.index(SECTIONS[child._tp_kind]), name) for name, child in children_in(held))
+    children = tuple(name for _, name in found)
+    components = cast("Callable[[Mapping[str, object]], tuple[Component, ...]]", _picker(children))
+    sections = [section for section, _ in found]
+    return Layout(
+        cls=type(component),
+        born=component._tp_born,
+        is_item=is_item,
+        names=list(held),
+        variables=variables,
+        values=_picker(variables),
+        later=f', "later": {text_of(later)}' if later else "",
+        children=children,
+        kinds=[type(child) for child in components(held)],
+        components=components,
+        starts=tuple(f"{quoted(name)}: " for name in children),
+        ends=(sections.count(0), sections.count(0) + sections.count(1)),
+    )
+
+
+def _picker(names: Sequence[str]) -> Callable[[Mapping[str, object]], tuple[object, ...]]:
+    """A function that takes the values of these names out of a dict, all in one step."""
+    if len(names) > 1:
+        return cast("Callable[[Mapping[str, object]], tuple[object, ...]]", itemgetter(*names))
+    if names:
+        (only,) = names
+        return lambda held: (held[only],)
+    return lambda held: ()
+
+
+def _variable(name: str, value: object, at: int, watched: dict[int, Watch], place: Place) -> str:
+    """One variable, also noted under ``watched`` if it can change in place."""
+    look = watch(value)
+    if look is not None:
+        watched[at] = look
+        value = look.value()  # what is compared later is what is saved now, even if a work changes it at this moment
+    try:
+        text = text_of(encode(value, ""))
+    except UnsupportedStateError:
+        text = text_of(encode(value, ".".join((*_path(place), name))))
+    return f"{quoted(name)}: {text}"
+
+
+def _call_texts(calls: Mapping[str, JsonObject], seen: Node | None, place: Place) -> list[str]:
+    known = dict(zip(map(id, seen.calls), seen.call_texts, strict=True)) if seen is not None else {}
+    return [
+        known.get(id(call))
+        or f"{quoted(key)}: {text_of(encoded_call(call_to_save(call), '.'.join((*_path(place), 'run'))))}"
+        for key, call in calls.items()
+    ]
+
+
+def _own(layout: Layout, texts: list[str], call_texts: list[str]) -> str:
+    kind = f'"kind": "{layout.cls._tp_kind}", ' if layout.is_item else ""
+    return f'{kind}"vars": {{{", ".join(texts)}}}{layout.later}, "calls": {{{", ".join(call_texts)}}}'
+
+
+def _beneath(layout: Layout, children: tuple[Component, ...], place: Place) -> list[str]:
+    items = layout.ends[1]
+    return [_text(child, (place, layout.children[at]), at >= items) for at, child in enumerate(children)]
+
+
+def _whole(layout: Layout, own: str, beneath: list[str]) -> str:
+    if not issubclass(layout.cls, Flow):
+        return f"{{{own}}}"
+    pairs = list(map(add, layout.starts, beneath))
+    one, two = layout.ends
+    flows, works, structures = ", ".join(pairs[:one]), ", ".join(pairs[one:two]), ", ".join(pairs[two:])
+    return f'{{{own}, "flows": {{{flows}}}, "works": {{{works}}}, "structures": {{{structures}}}}}'
+
+
+# --- structures -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What was captured last of a Dict or a List."""
+
+    names: list[str] | None
+    """of a Dict"""
+    items: list[str]
+    text: str
+
+
+def _structure_text(structure: Dict[Any] | List[Any], place: Place) -> str:
+    seen, held = structure._tp_seen, structure._tp_items.copy()
+    names = list(held) if isinstance(held, dict) else None
+    named = held.items() if isinstance(held, dict) else zip(map(str, range(len(held))), held, strict=True)
+    items = [_text(item, (place, name), True) for name, item in named]
+    if isinstance(seen, Shelf) and seen.items == items and seen.names == names:
+        return seen.text
+    if names is None:
+        text = f'{{"kind": "List", "items": [{", ".join(items)}]}}'
+    else:
+        pairs = (f"{quoted(name)}: {item}" for name, item in zip(names, items, strict=True))
+        text = f'{{"kind": "Dict", "items": {{{", ".join(pairs)}}}}}'
+    structure._tp_seen = Shelf(names, items, text)
+    return text
+
+
+def _path(place: Place) -> tuple[str, ...]:
+    above, name = place
+    return (*(_path(above) if above is not None else ()), name)
