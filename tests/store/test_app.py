@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,72 @@ MIGRATION = """
         # 3: Call the parent ``load_state_dict`` to recursively reload the states.
         super().load_state_dict(flow_state, children_states, strict)
 """
+
+
+EARLIER = """\
+from trainpoint.app import Dict, Flow, Work
+
+class Part(Work):
+    def __init__(self):
+        super().__init__()
+        self.counter = 0
+
+    def run(self):
+        self.counter += 1
+
+class Inner(Flow):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+        self.limit = 3
+
+class Main(Flow):
+    def __init__(self):
+        super().__init__()
+        self.n = 0
+        self.rate = 0.5
+        self.inner = Inner()
+        self.parts = Dict(a=Part())
+        self.gone = Part()
+
+    def run(self):
+        self.n += 1
+        self.inner.seen.append(self.n)
+        self.parts["a"].run()
+        self.gone.run()
+        self.stop()
+
+    def should_save_checkpoint(self):
+        return True
+
+app = Main()
+"""
+
+LATER = (
+    EARLIER.replace("self.rate = 0.5", "self.speed = 2")
+    .replace("self.limit = 3", "self.most = 4")
+    .replace("        self.gone = Part()\n", "")
+    .replace("        self.gone.run()\n", "")
+    + """
+if __name__ == "__main__":
+    import json, sys
+    from trainpoint.app.component import walk
+    from trainpoint.app.loop import run_app
+    from trainpoint.errors import IncompatibleStateError
+
+    def attributes():
+        return [(path, id(x), [(n, id(v), repr(v)) for n, v in vars(x).items()], x._tp_calls) for path, x in walk(app)]
+
+    made = attributes()
+    try:
+        report = run_app(app, checkpoint="latest", strict="strict" in sys.argv)
+    except IncompatibleStateError as error:
+        print(json.dumps({"error": error.message, "as made": attributes() == made}))
+        raise
+    print(json.dumps({"dropped": report.dropped, "kept": report.kept_default, "n": app.n, "seen": app.inner.seen}))
+"""
+)
+"""Two variables have another name, one component is gone; it starts itself, to look at itself."""
 
 
 def run_app(place: Place, *arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
@@ -214,6 +281,35 @@ def test_a_component_that_the_code_does_not_create_starts_nothing(place: Place, 
     lenient = run_app(place, "app.py", "--checkpoint", "latest", "--non-strict", cwd=tmp_path)
     assert lenient.returncode == 0, lenient.stderr
     assert "dropped, since the code has no place for it: root.w" in lenient.stderr
+
+
+def test_all_differences_are_one_error_and_every_attribute_stays_as_it_was_made(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "whole.py").write_text(EARLIER)
+    assert run_app(place, "whole.py", cwd=tmp_path).returncode == 0
+    (tmp_path / "whole.py").write_text(LATER)
+
+    def start_again(how: str) -> tuple[int, JsonObject, str]:
+        done = trainpoint(place, "run", "--", sys.executable, "whole.py", how, cwd=tmp_path)
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    code, told, log = start_again("strict")
+    assert code == 86, log
+    assert told["error"].splitlines() == [
+        "The component gone wasn't instantiated for the component root",
+        "    - root.gone: a Work of the state that the code does not create",
+        "    - root.rate: a variable of the state that the code does not set",
+        "    - root.inner.limit: a variable of the state that the code does not set",
+        "    new in the code, which is no reason to refuse: root.speed, root.inner.most",
+    ]
+    assert told["as made"] is True
+    assert all(line in log for line in told["error"].splitlines())
+
+    code, told, log = start_again("whatever fits")
+    assert code == 0, log
+    dropped = ["root.rate", "root.inner.limit", "root.gone", "root.gone.counter"]
+    assert told == {"dropped": dropped, "kept": ["root.speed", "root.inner.most"], "n": 2, "seen": [1, 2]}
+    assert f"dropped, since the code has no place for it: {', '.join(dropped)}" in log
+    assert "new in the code, keeps its default: root.speed, root.inner.most" in log
 
 
 def test_the_seeds_class_migrates_and_does_not_run_again_what_was_finished(place: Place, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def run_app(
     checkpoint_from: str | None = None,
     strict: bool = True,
     clock: Clock | None = None,
-) -> None:
+) -> Report | None:
     """Run an app in this process until it stops itself, or is stopped.
 
     The first start of a run begins with what ``checkpoint`` says, else with what its load policy says (``fresh``:
@@ -47,6 +47,8 @@ def run_app(
         checkpoint: ``latest``, a path or a name; by default ``TRAINPOINT_CHECKPOINT``, then the pod's annotation.
         checkpoint_from: the workflow whose checkpoints are meant; this app's own by default.
         strict: False drops what the code has no place for, instead of not starting.
+    Returns:
+        What became of the state that it began with, such as what was dropped; None where it began with none.
     Raises:
         ResumeRequestError: what is named cannot be found.
         IncompatibleStateError: the state does not fit the code. ``run`` was never called.
@@ -76,7 +78,7 @@ def run_app(
         known = start.saved_by(context.catalog, own.namespace, own.workflow)
         mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
         refs = {one.timestamp: one.ref for one in mine}
-        baseline = ""
+        baseline, report = "", None
         if begin is not None:
             report = restore(root, begin.document, strict=strict)
             _tell(begin, report)
@@ -94,6 +96,7 @@ def run_app(
                 last_name=begin.name if begin is not None and begin.own else None,
             )
             Loop(root, ckpt, saver, Scheduler(clock), clock, begin.iteration if begin is not None else 0).run()
+    return report
 
 
 # --- what it begins with ----------------------------------------------------------------------------------------------
