@@ -111,7 +111,7 @@ class KubeServer(ABC):
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
             env={"HOME": str(self.directory), "PATH": os.environ["PATH"]},
         )
