@@ -10,7 +10,6 @@ from typing import Final
 
 from trainpoint.api.names import ENV_TEMP_DIR
 from trainpoint.app import start
-from trainpoint.app.files import SUFFIX, timestamp_of
 from trainpoint.app.saver import Keeper, Offer, Pace, Saver
 from trainpoint.app.scheduler import GLANCE_SECONDS, Scheduler
 from trainpoint.app.state import Captured, Report, capture, parse, restore
@@ -23,6 +22,7 @@ from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger, speak
+from trainpoint.policies.app_files import SUFFIX, timestamp_of
 
 FINAL_SECONDS: Final = 20.0
 """How long a final save after SIGTERM waits for running works at most: a pod has 30 s by default until it is killed."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from trainpoint.app.files import file_name, next_timestamp, series_name, superfluous
 from trainpoint.app.state import Captured
 from trainpoint.clock import Clock, rfc3339
 from trainpoint.errors import (
@@ -22,6 +21,7 @@ from trainpoint.errors import (
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger
+from trainpoint.policies.app_files import file_name, next_timestamp, series_name, superfluous
 
 INTERVAL_SECONDS: Final = 1.0
 """Names have a resolution of one second; so do files."""

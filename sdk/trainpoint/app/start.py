@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final
 
 from trainpoint.api.names import ENV_CHECKPOINT
-from trainpoint.app.files import file_name, series_name, timestamp_of
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.entries import Entry
 from trainpoint.context import Context
@@ -29,6 +28,7 @@ from trainpoint.format.manifest import Manifest
 from trainpoint.format.reference import CheckpointRef, parse_checkpoint_name
 from trainpoint.handle.load import read_manifest
 from trainpoint.handle.narrate import logger
+from trainpoint.policies.app_files import file_name, series_name, timestamp_of
 from trainpoint.transfer.ranged import open_file
 
 LATEST: Final = "latest"

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from trainpoint.app import Flow, Work, start
-from trainpoint.app.files import file_name
 from trainpoint.app.loop import run_app
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
@@ -22,6 +21,7 @@ from trainpoint.claim.history import read_attempts
 from trainpoint.errors import IncompatibleStateError, NotInJobError, ResumeRequestError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
+from trainpoint.policies.app_files import file_name
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 
 DEADLINE_SECONDS = 120.0

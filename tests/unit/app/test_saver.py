@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from trainpoint.app.files import file_name
 from trainpoint.app.saver import Keeper, Offer, Pace
 from trainpoint.app.state import Captured
 from trainpoint.errors import ClusterPermissionError, PinnedError, StorePermissionError, StoreUnreachableError
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.policies.app_files import file_name
 
 TASK = TaskPath("app", "run-1", "main")
 

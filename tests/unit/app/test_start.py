@@ -9,10 +9,10 @@ import pytest
 
 from trainpoint import Checkpoint, CheckpointRef
 from trainpoint.app import start
-from trainpoint.app.files import file_name, series_name
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import ResumeRequestError
 from trainpoint.format.layout import TaskPath, manifest_key, snapshot_data
+from trainpoint.policies.app_files import file_name, series_name
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 
 WORKFLOW = "app"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainpoint.policies.app_files import KEPT_NEWEST, file_name, next_timestamp, series_name, superfluous, timestamp_of
 from trainpoint.errors import InvalidArgumentError
+from trainpoint.policies.app_files import KEPT_NEWEST, file_name, next_timestamp, series_name, superfluous, timestamp_of
 
 HOUR = 3600
 BEGUN = 1_665_500_400
