@@ -16,6 +16,9 @@ JOB_NAME = "batch.kubernetes.io/job-name"
 COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 WAITING_LIMIT = 200
+ASKING_ANNOTATIONS = ("trainpoint.dev/checkpoint", "trainpoint.dev/resume-from")
+ASKING_VARIABLES = ("TRAINPOINT_CHECKPOINT", "TRAINPOINT_RESUME_FROM")
+"""How a pod says what it is to start from."""
 _SOON_OVER = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -240,6 +243,15 @@ def _end(terminated: JsonObject) -> ContainerEnd:
     )
 
 
+def _asks(template: JsonObject) -> tuple[str, ...]:
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    containers = (template.get("spec") or {}).get("containers") or ()
+    environment = (one for container in containers for one in container.get("env") or ())
+    said = [annotations.get(name) for name in ASKING_ANNOTATIONS]
+    said += [one.get("value") for one in environment if one.get("name") in ASKING_VARIABLES]
+    return tuple(str(text) for text in said if text)
+
+
 @dataclass(frozen=True, slots=True)
 class JobView:
     """A Job."""
@@ -260,6 +272,8 @@ class JobView:
     suspended: bool
     failed_indexes: str
     """of an indexed Job, those that are not tried again: ``1,3-5``"""
+    asks: tuple[str, ...]
+    """what its pods are to start from, as their annotations and their environment say it"""
 
     @classmethod
     def of(cls, value: JsonObject) -> JobView:
@@ -279,6 +293,7 @@ class JobView:
             failing="FailureTarget" in true,
             suspended="Suspended" in true,
             failed_indexes=status.get("failedIndexes") or "",
+            asks=_asks(value.get("spec", {}).get("template", {})),
         )
 
     def is_of(self, launch: str) -> bool:

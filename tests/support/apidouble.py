@@ -140,6 +140,8 @@ class ApiDouble:
             return web.json_response(self._store(path, "ADDED", body), status=201)
         if request.method == "PATCH" and path in self.objects:
             return self._patch(path, await request.json())
+        if request.method == "DELETE" and path in self.objects:
+            return self._remove(path, await request.json())
         return status(404, "NotFound", f"{path} not found")
 
     def _patch(self, path: str, body: JsonObject) -> web.Response:
@@ -148,6 +150,12 @@ class ApiDouble:
         if version not in (None, there["metadata"]["resourceVersion"]):
             return status(409, "Conflict", "the object has been modified")
         return web.json_response(self._store(path, "MODIFIED", merge(there, body)))
+
+    def _remove(self, path: str, options: JsonObject) -> web.Response:
+        metadata = self.objects[path]["metadata"]
+        if any(metadata[field] != wanted for field, wanted in options.get("preconditions", {}).items()):
+            return status(409, "Conflict", "the object has been modified")
+        return web.json_response(self._store(path, "DELETED", self.objects.pop(path)))
 
     def _list(self, path: str, query: dict[str, str]) -> web.Response:
         start, limit = int(query.get("continue", "0")), int(query["limit"])

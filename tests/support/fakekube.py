@@ -85,6 +85,16 @@ class FakeKube:
             return new
         return self._write(at, new)
 
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str) -> bool:
+        self._asked("delete", resource)
+        found = self.objects.get((resource.plural, namespace, name))
+        if found is None:
+            return False
+        if (uid, version) != (found["metadata"]["uid"], found["metadata"]["resourceVersion"]):
+            raise ObjectChangedError(f"{name} is at another version", remedy="read it again")
+        self.remove(resource, namespace, name)
+        return True
+
     def _asked(self, verb: str, resource: Resource, subresource: str = "") -> None:
         what = f"{verb} {resource.plural}" + (f"/{subresource}" if subresource else "")
         self.requests[what] += 1

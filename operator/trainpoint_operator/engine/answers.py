@@ -18,7 +18,7 @@ from trainpoint.errors import (
 from trainpoint.format.digest import JsonObject
 from trainpoint_operator.engine.resources import Resource
 
-Verb = Literal["get", "list", "watch", "create", "patch"]
+Verb = Literal["get", "list", "watch", "create", "patch", "delete"]
 ChangeKind = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 
 

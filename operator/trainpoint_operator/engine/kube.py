@@ -1,4 +1,4 @@
-"""The API server: six verbs on any resource, and errors that say what was asked, of what, and what to do.
+"""The API server: seven verbs on any resource, and errors that say what was asked, of what, and what to do.
 
 One per process, from its event loop. Bodies are plain dicts; patches are merge patches, so that a repeated one changes
 nothing. Nothing is retried in silence but a read whose connection was reset: who asks comes again through the queue.
@@ -203,6 +203,23 @@ class Kube:
         except AbsentError:
             return None
 
+    async def delete(self, resource: Resource, namespace: str, name: str, *, uid: str, version: str) -> bool:
+        """Delete an object as it was seen; whether there was one. With finalizers it goes once they are off.
+
+        Raises:
+            ObjectChangedError: it changed meanwhile, or is another one of that name.
+        """
+        body: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid, "resourceVersion": version},
+        }
+        try:
+            await self._ask("delete", resource, resource.path(namespace, name), body=body)
+        except AbsentError:
+            return False
+        return True
+
     async def may(self, verb: str, resource: Resource, namespace: str = "", *, subresource: str = "") -> bool:
         """Whether we have a right; without a namespace, in all of them."""
         attributes = _given(
@@ -287,12 +304,13 @@ class Kube:
         body: Mapping[str, object] | None,
         timeout: aiohttp.ClientTimeout | None,
     ) -> aiohttp.ClientResponse:
-        method = {"create": "POST", "patch": "PATCH"}.get(verb, "GET")
+        method = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}.get(verb, "GET")
         parameters = dict(query or {})
         headers = self.connection.headers()
         data = None
         if body is not None:
-            parameters["fieldManager"] = FIELD_MANAGER
+            if verb != "delete":
+                parameters["fieldManager"] = FIELD_MANAGER
             headers["Content-Type"] = MERGE_PATCH if verb == "patch" else "application/json"
             data = json.dumps(body, separators=(",", ":")).encode()
         if self._session is None:

@@ -11,6 +11,7 @@ from trainpoint.catalog.marks import read_pin
 from trainpoint.errors import ClusterUnreachableError, TrainpointError
 from trainpoint_operator.conditions import Condition
 from trainpoint_operator.context import Context
+from trainpoint_operator.decisions.app_files import was_superfluous
 from trainpoint_operator.decisions.deletion import Blocked, Delete, DeletionInput, Keep, Wait, may_delete
 from trainpoint_operator.engine.resources import CHECKPOINTS, RUNS
 from trainpoint_operator.reconcile.status import since, write_status
@@ -66,7 +67,9 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
             text = f"it is pinned in the store ({pin}); once it is no longer needed: trainpoint unpin {view.name}"
             await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.PINNED_IN_STORE, text))
             return BLOCKED_SECONDS
-        removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by="the operator")
+        rule = was_superfluous(view, ctx.caches.checkpoints.by("run", f"{view.namespace}/{view.run_object}"))
+        by = "the operator, by the rule for files of apps" if rule else "the operator"
+        removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by=by)
     except ClusterUnreachableError:
         raise
     except TrainpointError as error:
@@ -76,16 +79,23 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
     ctx.metrics.deleted(view.stored_bytes)
     await _let_go(view, ctx)
     logger.info("key=%s/%s event=deleted objects=%d bytes=%d", view.namespace, view.name, removed, view.stored_bytes)
-    run = ctx.caches.runs.get(view.namespace, view.run_object)
-    if run is not None:
-        step = f" (step {view.step})" if view.step is not None else ""
-        await ctx.events.event(
-            {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind},
-            reasons.CHECKPOINT_DELETED,
-            f"{view.name}{step} was deleted, with its bytes",
-            action="Delete",
-        )
+    await _tell_run(view, ctx, by_rule=rule)
     return None
+
+
+async def _tell_run(view: CheckpointView, ctx: Context, *, by_rule: bool) -> None:
+    """That a checkpoint is gone; of those that an app leaves behind every second, once in a while."""
+    run = ctx.caches.runs.get(view.namespace, view.run_object)
+    if run is None:
+        return
+    about = {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind}
+    step = f" (step {view.step})" if view.step is not None else ""
+    text = f"{view.name}{step} was deleted, with its bytes"
+    reason = reasons.CHECKPOINT_DELETED
+    if by_rule:
+        reason = reasons.OLDER_FILES_DELETED
+        text = "older checkpoints of the app were deleted: the last 20 stay, of every hour the last, and what is pinned"
+    await ctx.events.event(about, reason, text, action="Delete")
 
 
 async def _archive(view: CheckpointView, ctx: Context) -> None:

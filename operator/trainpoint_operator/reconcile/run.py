@@ -28,6 +28,7 @@ from trainpoint_operator.decisions.run_state import RunInput, Verdict, condition
 from trainpoint_operator.decisions.run_status import Chosen, best_text, chosen
 from trainpoint_operator.engine.resources import CHECKPOINTS, PODS, RUNS, Key
 from trainpoint_operator.inventory import look
+from trainpoint_operator.reconcile.app_files import delete_older_files
 from trainpoint_operator.reconcile.policies import RunPolicy, policy_of
 from trainpoint_operator.reconcile.status import write_status
 from trainpoint_operator.views import CheckpointView, JobView, PodView
@@ -110,6 +111,8 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         _look_again_at_unfinished(facts, ctx)
     _look_again_at_corrupt(facts, ctx)
     waits = [STORE_AWAY_SECONDS] if unsent else []
+    if (more := await delete_older_files(facts.checkpoints, ctx, over=verdict.over)) is not None:
+        waits.append(more)
     if told.ended:
         waits.append(ECHO_SECONDS)
     if verdict.next_look is not None:

@@ -85,6 +85,20 @@ def test_create_and_patch_say_by_none_that_it_exists_or_does_not() -> None:
     run(scenario)
 
 
+def test_only_what_was_seen_is_deleted() -> None:
+    async def scenario(api: ApiDouble, kube: Kube) -> None:
+        old = api.put(RUNS, "team", "a")["metadata"]
+        new = api.put(RUNS, "team", "a", spec={})["metadata"]
+        for uid, version in ((old["uid"], old["resourceVersion"]), ("another", new["resourceVersion"])):
+            with pytest.raises(ObjectChangedError, match=r"cannot delete checkpointruns/a in namespace team"):
+                await kube.delete(RUNS, "team", "a", uid=uid, version=version)
+        assert await kube.delete(RUNS, "team", "a", uid=new["uid"], version=new["resourceVersion"])
+        assert await kube.get(RUNS, "team", "a") is None
+        assert not await kube.delete(RUNS, "team", "a", uid=new["uid"], version=new["resourceVersion"])
+
+    run(scenario)
+
+
 def test_a_patch_with_an_old_version_is_refused() -> None:
     async def scenario(api: ApiDouble, kube: Kube) -> None:
         old = api.put(RUNS, "team", "a")["metadata"]["resourceVersion"]

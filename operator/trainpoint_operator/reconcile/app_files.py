@@ -1,0 +1,64 @@
+"""Older checkpoints of an app are deleted, as if a person did it: their objects first, and thereby all the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.catalog.marks import read_pin
+from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, ObjectChangedError, TrainpointError
+from trainpoint_operator.context import Context
+from trainpoint_operator.decisions.app_files import BATCH, by_rule, is_needed, needed
+from trainpoint_operator.engine.resources import CHECKPOINTS
+from trainpoint_operator.views import CheckpointView
+
+logger = logging.getLogger(__name__)
+
+MOST: Final = 50
+"""in one go; then other runs have their turn"""
+AGAIN_SECONDS: Final = 1.0
+
+
+async def delete_older_files(checkpoints: Sequence[CheckpointView], ctx: Context, *, over: bool) -> float | None:
+    """Begin the deletion of what the rule lets go; seconds until the next look, if there is more.
+
+    A deletionTimestamp is all that is written: ``reconcile.deletion`` does the rest, also after a restart.
+
+    Args:
+        checkpoints: all of one task.
+        over: the app has ended, so that the last of them go too.
+    """
+    found = [one for one in by_rule(checkpoints) if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
+    if not found or (not over and len(found) < BATCH):
+        return None
+    namespace = found[0].namespace
+    names = needed(ctx.caches.runs.all(namespace), ctx.caches.jobs.all(namespace))
+    going = [one for one in found if not is_needed(one, names)]
+    if not going or (not over and len(going) < BATCH):
+        return None
+    for one in going[:MOST]:
+        try:
+            await _delete(one, ctx)
+        except ClusterUnreachableError:
+            raise
+        except ObjectChangedError:
+            continue  # pinned, perhaps: it is looked at again as it is now
+        except ClusterPermissionError as error:  # roles of an earlier version; or it was pinned just now
+            logger.warning("key=%s/%s event=older-files-stay error=%s", namespace, one.name, error.message)
+            return None
+        except TrainpointError as error:
+            logger.warning("key=%s/%s event=older-files-stay error=%s", namespace, one.name, error.message)
+            return None  # the store is away: its return, or the next save, wakes this run
+    return AGAIN_SECONDS if len(going) > MOST else None
+
+
+async def _delete(one: CheckpointView, ctx: Context) -> None:
+    catalog = await ctx.buckets.of(one.namespace, one.store)
+    if await asyncio.to_thread(read_pin, catalog.store, one.ref.task, one.ref.id) is not None:
+        return  # pinned from where no cluster is at hand
+    if ctx.leads():
+        await ctx.kube.delete(CHECKPOINTS, one.namespace, one.name, uid=one.uid, version=one.version)
+        logger.info("key=%s/%s event=deleting reason=older-file", one.namespace, one.name)

@@ -1,0 +1,195 @@
+"""An app that saves every second on a cluster: its older files go, object and bytes, and what is needed stays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+
+from tests.support.operator_world import NAMESPACE, World
+from tests.support.runs import TASK, ZERO, claim, end, run_object
+from trainpoint.api import reasons
+from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.catalog.marks import pin
+from trainpoint.catalog.record import checkpoint_body, commit_of
+from trainpoint.clock import rfc3339
+from trainpoint.errors import ClusterPermissionError, StoreUnreachableError
+from trainpoint.format.layout import SnapshotId
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.reference import CheckpointRef
+from trainpoint.policies.app_files import KEPT_NEWEST, series_name
+from trainpoint.testing import MemoryStore
+from trainpoint_operator.buckets import Buckets
+from trainpoint_operator.context import Context
+from trainpoint_operator.decisions.deletion import SETTLING
+from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, RUNS, Key
+from trainpoint_operator.reconcile.app_files import MOST
+from trainpoint_operator.reconcile.checkpoint import reconcile_checkpoint
+from trainpoint_operator.reconcile.run import reconcile_run
+
+BEGUN = 1_665_500_400
+RUN = run_object()["metadata"]["name"]
+DELETES = "delete checkpoints"
+
+
+class Scene:
+    """A run of an app, what it has saved, and the operator."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.world.clock.advance((ZERO - self.world.clock.now()).total_seconds())
+        self.catalog = BucketCatalog(MemoryStore(), clock=self.world.clock, chance=self.world.chance)
+        self.away = False
+        self.leads: Callable[[], bool] = lambda: True
+        self.world.store()
+        self.world.kube.put(CRDS, {"metadata": {"name": f"{CHECKPOINTS.plural}.{CHECKPOINTS.group}"}})
+        self.world.kube.put(RUNS, run_object())
+
+    @property
+    def ctx(self) -> Context:
+        return replace(self.world.ctx, buckets=cast(Buckets, self), leads=self.leads)
+
+    async def of(self, namespace: str, store: str) -> BucketCatalog:
+        """As Buckets.of."""
+        if self.away:
+            raise StoreUnreachableError("away")
+        return self.catalog
+
+    def ref(self, number: int) -> CheckpointRef:
+        return CheckpointRef(TASK, SnapshotId(0, number, f"{number:016x}"))
+
+    def save(self, *numbers: int, **spec: Any) -> None:
+        for number in numbers:
+            id = self.ref(number).id
+            snapshot = Snapshot(TASK, id, step=number, series=series_name(BEGUN + number))
+            manifest = Manifest(snapshot, rfc3339(self.world.clock.now()), (), ())
+            self.catalog.record(manifest)
+            body = checkpoint_body(snapshot, store_ref="main", policy="default")
+            body["metadata"] |= {"namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"}
+            body["metadata"]["finalizers"] = [DATA_FINALIZER]
+            status = {"commit": commit_of(manifest), "state": "Verified"}
+            self.world.kube.put(CHECKPOINTS, {**body, "spec": {**body["spec"], **spec}, "status": status})
+
+    def end(self) -> None:
+        ended = {**claim(pod=""), "end": end("Completed", 0)}
+        before = self.world.read(RUNS, RUN)
+        self.world.kube.put(RUNS, {**before, "status": {**before["status"], "claim": ended}})
+
+    def look(self) -> float | None:
+        return asyncio.run(reconcile_run(Key(RUNS.kind, NAMESPACE, RUN), self.ctx))
+
+    def settle(self) -> None:
+        """The operator looks at what is being deleted until that is done."""
+        for _ in range(2):
+            for one in self.world.ctx.caches.checkpoints.all(NAMESPACE):
+                if one.deletion is not None:
+                    asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, one.name), self.ctx))
+            self.world.clock.advance(SETTLING.total_seconds() + 2)
+
+    def objects(self, *, going: bool = False) -> list[int]:
+        found = self.world.ctx.caches.checkpoints.all(NAMESPACE)
+        return sorted(one.ref.id.sequence for one in found if (one.deletion is not None) == going)
+
+    def files(self) -> list[int]:
+        """What the bucket has."""
+        return sorted(e.id.sequence for e in self.catalog.entries(TASK) if e.committed and not e.deleted)
+
+    def told(self, reason: str) -> list[str]:
+        return [message for about, message, _ in self.world.events.told if about == reason]
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_a_running_app_keeps_its_last_twenty_and_a_few_more_and_an_ended_one_just_those(scene: Scene) -> None:
+    for number in range(1, 100):
+        scene.save(number)
+        scene.look()
+        scene.settle()
+        assert len(scene.files()) < KEPT_NEWEST + 10
+        assert scene.files()[-KEPT_NEWEST:] == list(range(max(1, number - KEPT_NEWEST + 1), number + 1))
+    assert scene.world.kube.requests[DELETES] == 70
+    scene.end()
+    scene.look()
+    scene.settle()
+    assert scene.files() == scene.objects() == list(range(80, 100))
+    assert set(scene.told(reasons.OLDER_FILES_DELETED)) == {
+        "older checkpoints of the app were deleted: the last 20 stay, of every hour the last, and what is pinned"
+    }
+    assert scene.told(reasons.CHECKPOINT_DELETED) == []
+
+
+def test_what_is_needed_or_pinned_stays_object_and_bytes(scene: Scene) -> None:
+    scene.save(1, pin={"reason": "table 2"})
+    scene.save(2, deletionPolicy="Retain")
+    scene.save(*range(3, 41))
+    pin(scene.catalog, scene.ref(3), reason="from a laptop", by="ada")
+    loads = run_object(replace(TASK, run="other"), status={"claim": {"loaded": {"checkpoint": scene.ref(4).name}}})
+    asks = run_object(replace(TASK, run="third"), resumeFrom=scene.ref(5).name)
+    for run in (loads, asks):
+        scene.world.kube.put(RUNS, run)
+    template = {"metadata": {"annotations": {"trainpoint.dev/checkpoint": series_name(BEGUN + 6)}}}
+    meta = {"namespace": NAMESPACE, "name": "next", "uid": "job-9"}
+    scene.world.caches.jobs.apply("ADDED", {"metadata": meta, "spec": {"suspend": True, "template": template}})
+    scene.end()
+    scene.look()
+    assert scene.objects(going=True) == list(range(7, 21))
+    scene.settle()
+    assert scene.files() == scene.objects() == [*range(1, 7), *range(21, 41)]
+
+
+def test_the_rest_has_its_turn_after_others(scene: Scene) -> None:
+    scene.save(*range(1, KEPT_NEWEST + MOST + 8))
+    scene.end()
+    assert scene.look() == 1.0
+    assert len(scene.objects(going=True)) == MOST
+    scene.look()
+    assert len(scene.objects()) == KEPT_NEWEST
+
+
+def test_a_deletion_that_was_begun_is_finished_by_the_next_operator(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.look()
+    assert scene.objects(going=True) == list(range(1, 11))
+    assert scene.files() == list(range(1, 31)), "the word is given, nothing is gone yet"
+    again = Scene()
+    again.world, again.catalog = scene.world, scene.catalog
+    again.settle()
+    assert again.files() == again.objects() == list(range(11, 31))
+
+
+def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.world.kube.refuse[DELETES] = ClusterPermissionError("cannot delete checkpoints")
+    scene.look()
+    assert scene.world.kube.requests[DELETES] == 1, "it does not ask again for each"
+    del scene.world.kube.refuse[DELETES]
+    scene.away = True
+    scene.look()
+    scene.away, scene.leads = False, lambda: False
+    scene.look()
+    assert scene.world.kube.requests[DELETES] == 1
+    assert scene.objects() == list(range(1, 31))
+
+
+def test_without_our_finalizer_it_stays_since_its_bytes_would(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    bare = scene.world.read(CHECKPOINTS, scene.ref(1).name)
+    bare["metadata"]["finalizers"] = []
+    scene.world.kube.put(CHECKPOINTS, bare)
+    scene.end()
+    scene.look()
+    assert scene.objects() == [1, *range(11, 31)]
+
+
+def test_one_that_a_person_deletes_is_told_by_its_name(scene: Scene) -> None:
+    scene.save(*range(1, 21))
+    scene.world.kube.remove(CHECKPOINTS, NAMESPACE, scene.ref(20).name)
+    scene.settle()
+    assert scene.told(reasons.CHECKPOINT_DELETED) == [f"{scene.ref(20).name} (step 20) was deleted, with its bytes"]
