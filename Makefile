@@ -26,6 +26,7 @@ $(READY): pyproject.toml $(LOCKED)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# Not compiled, which would take half of the time: Python compiles what is used, when it is used first.
 $(LOCKED): $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "trainpoint needs Python 3.11 or newer; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1)" >&2; \
@@ -35,7 +36,7 @@ $(LOCKED): $(LOCK)
 	@echo "setting up $(VENV) from $(LOCK) (once)"
 	@rm -f $(READY)
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r $(LOCK)
 	@touch $@
 
 # --- the rungs ---------------------------------------------------------------------------------------------------------
