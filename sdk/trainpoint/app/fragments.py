@@ -77,6 +77,8 @@ class Layout:
     """in alphabetical order, as in the file"""
     values: Callable[[Mapping[str, object]], tuple[object, ...]]
     """of the variables"""
+    heads: tuple[str, ...]
+    """``"name": `` of each variable"""
     later: str
     children: tuple[str, ...]
     """flows, works, structures; each in alphabetical order"""
@@ -133,7 +135,9 @@ def _node_text(component: Component, place: Place, is_item: bool) -> str:
         return _new_node(component, place, is_item)
     (values, children), layout, same = found, seen.layout, True
     texts, watched, calls, call_texts = seen.texts, seen.watched, seen.calls, seen.call_texts
-    changed = [at for at, look in watched.items() if values[at] is seen.values[at] and look.differs(values[at])]
+    changed: list[int] = []
+    if watched:
+        changed = [at for at, look in watched.items() if values[at] is seen.values[at] and look.differs(values[at])]
     if not all(map(is_, values, seen.values)):
         changed += [at for at, value in enumerate(values) if value is not seen.values[at]]
     if changed:
@@ -142,7 +146,7 @@ def _node_text(component: Component, place: Place, is_item: bool) -> str:
             if type(values[at]) not in PLAIN and isinstance(values[at], Component):
                 return _new_node(component, place, is_item)
             watched.pop(at, None)
-            texts[at] = _variable(layout.variables[at], values[at], at, watched, place)
+            texts[at] = layout.heads[at] + _value(layout.variables[at], values[at], at, watched, place)
     if component._tp_calls or calls:
         made = component._tp_calls.copy()
         calls = list(made.values())
@@ -163,8 +167,7 @@ def _new_node(component: Component, place: Place, is_item: bool) -> str:
     values = layout.values(held)
     watched: dict[int, Watch] = {}
     texts = [
-        _variable(name, value, at, watched, place)
-        for at, (name, value) in enumerate(zip(layout.variables, values, strict=True))
+        layout.heads[at] + _value(layout.variables[at], value, at, watched, place) for at, value in enumerate(values)
     ]
     call_texts = _call_texts(calls, None, place)
     own = _own(layout, texts, call_texts)
@@ -190,6 +193,7 @@ def _layout(component: Component, held: Mapping[str, object], is_item: bool) -> 
         names=list(held),
         variables=variables,
         values=_picker(variables),
+        heads=tuple(f"{quoted(name)}: " for name in variables),
         later=f', "later": {text_of(later)}' if later else "",
         children=children,
         kinds=[type(child) for child in components(held)],
@@ -209,17 +213,15 @@ def _picker(names: Sequence[str]) -> Callable[[Mapping[str, object]], tuple[obje
     return lambda held: ()
 
 
-def _variable(name: str, value: object, at: int, watched: dict[int, Watch], place: Place) -> str:
+def _value(name: str, value: object, at: int, watched: dict[int, Watch], place: Place) -> str:
     """One variable, also noted under ``watched`` if it can change in place."""
-    look = watch(value)
-    if look is not None:
+    if type(value) in (list, dict) and (look := watch(value)) is not None:
         watched[at] = look
         value = look.value()  # what is compared later is what is saved now, even if a work changes it at this moment
     try:
-        text = text_of(encode(value, ""))
+        return text_of(encode(value, ""))
     except UnsupportedStateError:
-        text = text_of(encode(value, ".".join((*_path(place), name))))
-    return f"{quoted(name)}: {text}"
+        return text_of(encode(value, ".".join((*_path(place), name))))
 
 
 def _call_texts(calls: Mapping[str, JsonObject], seen: Node | None, place: Place) -> list[str]:

@@ -122,7 +122,7 @@ class Begin:
         """As :class:`Pace` compares states; empty for one from elsewhere."""
         if not self.own:
             return ""
-        return text_of({k: v for k, v in self.document.items() if k not in ("time", "iteration")}) + "\n"
+        return text_of({k: v for k, v in self.document.items() if k not in ("time", "iteration")})
 
 
 def _begin(found: start.Start | None, ckpt: Checkpoint, own: TaskPath) -> Begin | None:
@@ -238,7 +238,7 @@ class Loop:
         self._told_left_out = True
         if captured.left_out:
             logger.info("not saved: %s", "; ".join(captured.left_out[:NAMES_TOLD]))
-        self.saver.offer(Offer(captured, captured.text(), self.iteration))
+        self.saver.offer(Offer(captured, captured.object_text, self.iteration))
 
     def _facts(self) -> CheckpointContext:
         at = self.saver.saved_at

@@ -9,7 +9,7 @@ from typing import Final
 
 from trainpoint.app.calls import STATUSES
 from trainpoint.app.children import children_of
-from trainpoint.app.component import ROOT, dotted, remember, require_started, root_of, walk
+from trainpoint.app.component import ROOT, dotted, remember, require_started, walk
 from trainpoint.app.difference import Difference, difference_tree
 from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.fragments import text_of_component
@@ -161,7 +161,7 @@ def differences(root: Flow, state: JsonObject) -> Difference:
 
 def _require_root(root: Flow) -> None:
     require_started(root, "its state is captured or restored")
-    if root_of(root) is not root:
+    if root._tp_parent is not None:
         raise ComponentError(
             f"{dotted(root)} is a part of an app, not a whole one", remedy="capture and restore the root flow"
         )
