@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +16,14 @@ from trainpoint.app.state import Captured, Report, capture, parse, restore
 from trainpoint.app.tree import CheckpointContext, Flow, install
 from trainpoint.app.values import text_of
 from trainpoint.clock import Clock, SystemClock
-from trainpoint.context import open_context
+from trainpoint.context import Context, open_context
 from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger, speak
 from trainpoint.policies.app_files import SUFFIX, timestamp_of
+from trainpoint.policies.request import Asked
 
 FINAL_SECONDS: Final = 20.0
 """How long a final save after SIGTERM waits for running works at most: a pod has 30 s by default until it is killed."""
@@ -72,8 +73,9 @@ def run_app(
         found = start.look_up(
             text, context.catalog, workflow=checkpoint_from or own.workflow, namespace=own.namespace, own=own
         )
-    stored = found.stored if found is not None else None
-    with Checkpoint(resume_from=stored.ref if stored is not None else None, clock=clock) as ckpt:
+    if found is not None and found.stored is not None:
+        context = replace(context, asked=Asked(found.stored.ref.name, "Argument"))
+    with AppCheckpoint(context) as ckpt:
         begin = _begin(found, ckpt, own)
         known = start.saved_by(context.catalog, own.namespace, own.workflow)
         mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
@@ -97,6 +99,14 @@ def run_app(
             )
             Loop(root, ckpt, saver, Scheduler(clock), clock, begin.iteration if begin is not None else 0).run()
     return report
+
+
+class AppCheckpoint(Checkpoint):
+    """The handle of an app, which has looked up where it is before it knows what to resume from."""
+
+    def __init__(self, context: Context) -> None:
+        self._known = context
+        super().__init__()
 
 
 # --- what it begins with ----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from trainpoint.api.names import DEFAULT_TASK, ENV_TEMP_DIR
 from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.clock import Chance, Clock
-from trainpoint.context import open_context
+from trainpoint.context import Context, open_context
 from trainpoint.errors import (
     EXIT_PREEMPTED,
     ClosedError,
@@ -84,6 +84,8 @@ class Checkpoint(Saving):
 
     _default_task = DEFAULT_TASK
     """where neither argument nor environment nor label names the task"""
+    _known: Context | None = None
+    """what open_context has found, where that was asked before: no second look at the environment and the cluster"""
 
     def __init__(
         self,
@@ -116,7 +118,7 @@ class Checkpoint(Saving):
             )
         if on_error not in ("raise", "warn"):
             raise InvalidArgumentError(f'on_error={on_error!r} is neither "raise" nor "warn"')
-        self._context = open_context(
+        self._context = self._known or open_context(
             load_policy=load_policy,
             workflow=workflow,
             run=run,

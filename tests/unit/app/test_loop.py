@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import read_info
 from trainpoint.claim.history import read_attempts
+from trainpoint.context import Context, open_context
 from trainpoint.errors import IncompatibleStateError, NotInJobError, ResumeRequestError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
@@ -184,6 +186,21 @@ def test_a_new_run_starts_from_what_is_named_and_counts_its_iterations_on(
     run_app(root, checkpoint="latest")
     assert info(catalog).step == 5
     assert info(catalog).parents[-1] == newest.ref.name
+
+
+def test_where_it_runs_is_looked_up_once(catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_app(Counts(3))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    looked: list[str] = []
+
+    def look(**arguments: Any) -> Context:
+        looked.append("")
+        return open_context(**arguments)
+
+    for module in ("trainpoint.app.loop", "trainpoint.handle.checkpoint"):
+        monkeypatch.setattr(f"{module}.open_context", look)
+    run_app(root := Counts(4), checkpoint="latest")
+    assert (root.n, len(looked)) == (4, 1)
 
 
 def test_the_environment_says_it_too_and_the_argument_goes_before_it(
