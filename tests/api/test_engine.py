@@ -60,6 +60,35 @@ async def make(kube: Kube, namespace: str, *names: str, label: str = "x") -> Non
     await asyncio.gather(*(one(name) for name in names))
 
 
+def test_only_what_was_seen_is_deleted(server: KubeServer) -> None:
+    async def scenario() -> None:
+        namespace = server.namespace("engine")
+        async with Kube(connection(server)) as kube:
+            await make(kube, namespace, "a")
+            old = (await seen(kube, namespace, "a"))["metadata"]
+            await kube.patch(POLICIES, namespace, "a", {"metadata": {"finalizers": ["example.com/x"]}})
+            new = (await seen(kube, namespace, "a"))["metadata"]
+            for uid, version in (
+                (old["uid"], old["resourceVersion"]),
+                ("6f0d9d3e-0000-4000-8000-000000000000", new["resourceVersion"]),
+            ):
+                with pytest.raises(ObjectChangedError, match="cannot delete checkpointpolicies/a"):
+                    await kube.delete(POLICIES, namespace, "a", uid=uid, version=version)
+            assert await kube.delete(POLICIES, namespace, "a", uid=new["uid"], version=new["resourceVersion"])
+            going = (await seen(kube, namespace, "a"))["metadata"]
+            assert going["deletionTimestamp"], "its finalizer is still on it"
+            await kube.patch(POLICIES, namespace, "a", {"metadata": {"finalizers": None}})
+            assert not await kube.delete(POLICIES, namespace, "a", uid=new["uid"], version=new["resourceVersion"])
+
+    run(scenario())
+
+
+async def seen(kube: Kube, namespace: str, name: str) -> JsonObject:
+    found = await kube.get(POLICIES, namespace, name)
+    assert found is not None
+    return found
+
+
 def delete(server: KubeServer, namespace: str, *names: str) -> None:
     for name in names:
         server.admin.delete(POLICIES.path(namespace, name)).expect(200)
