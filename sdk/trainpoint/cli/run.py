@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,19 +122,7 @@ def _name(ctx: click.Context, parameter: click.Parameter, value: str | None) -> 
 )
 @click.option("--takeover", is_flag=True, help="Claim the task although its holder cannot be seen to be gone.")
 @click.pass_context
-def run(
-    ctx: click.Context,
-    command: tuple[str, ...],
-    retries: int | None,
-    policy: Path | None,
-    run: str | None,
-    workflow: str | None,
-    task: str | None,
-    store: str | None,
-    load_policy: str | None,
-    takeover: bool,
-    resume: str | None,
-) -> None:
+def run(ctx: click.Context, /, command: tuple[str, ...], resume: str | None, **options: Any) -> None:
     """Run a program; start it again when it fails.
 
     The program gets a name under which it may save, and each start resumes from its newest checkpoint. Without
@@ -142,35 +131,29 @@ def run(
 
     `trainpoint run app FILE` runs an app of trainpoint.app; its options are its own.
     """
-    supervise(
-        ctx,
-        command,
-        lambda given: again_command(given, command),
-        retries=retries,
-        policy=policy,
-        run=run,
-        workflow=workflow,
-        task=task,
-        store=store,
-        load_policy=load_policy,
-        takeover=takeover,
-        resume=resume,
-    )
+    supervise(ctx, command, lambda given: again_command(given, command), RunOptions(**options), resume=resume)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command lines of a program and of an app have in common."""
+
+    retries: int | None
+    policy: Path | None
+    run: str | None
+    workflow: str | None
+    task: str | None
+    store: str | None
+    load_policy: str | None
+    takeover: bool
 
 
 def supervise(
     ctx: click.Context,
     command: tuple[str, ...],
     again: Callable[[list[str]], str],
+    options: RunOptions,
     *,
-    retries: int | None,
-    policy: Path | None,
-    run: str | None,
-    workflow: str | None,
-    task: str | None,
-    store: str | None,
-    load_policy: str | None,
-    takeover: bool,
     resume: str | None = None,
 ) -> None:
     """Run ``command`` to its end, and end with its exit code.
@@ -180,15 +163,15 @@ def supervise(
     """
     environ = dict(os.environ)
     chance, clock = SystemChance(), SystemClock()
-    named_workflow = workflow or environ.get(ENV_WORKFLOW) or workflow_of(command)
-    named_run = run or environ.get(ENV_RUN)
-    settings = policy_settings(policy, environ)
+    named_workflow = options.workflow or environ.get(ENV_WORKFLOW) or workflow_of(command)
+    named_run = options.run or environ.get(ENV_RUN)
+    settings = policy_settings(options.policy, environ)
     retry = settings.retry if settings else RetrySettings(backoff_base_seconds=LOCAL_BACKOFF_BASE_SECONDS)
-    url = store or environ.get(ENV_STORE) or DEFAULT_STORE
+    url = options.store or environ.get(ENV_STORE) or DEFAULT_STORE
     try:
         opened = open_store(url, environ=environ, deadline=STORE_SECONDS, clock=clock, chance=chance)
     except StoreUrlError as error:
-        if store is None:
+        if options.store is None:
             raise
         raise click.BadParameter(f"{error.message}; {error.remedy}", ctx, param_hint="--store") from None
     if opened.url.startswith("memory:"):
@@ -198,19 +181,23 @@ def supervise(
     if resume is not None:
         who = environ.get(ENV_OWNER) or login_name()
         try:
-            found = origin(catalog, resume, workflow=named_workflow, owner=who, task=task or "")
+            found = origin(catalog, resume, workflow=named_workflow, owner=who, task=options.task or "")
         except NoOriginError as error:
             raise click.BadParameter(str(error), ctx, param_hint="--resume") from None
         say(f"run {run_name} goes on from {found.text}")
         environ[ENV_RESUME_FROM] = found.request
-        task = None  # it says which step goes on; what the steps are called is the program's affair
+        options = replace(
+            options, task=None
+        )  # it says which step goes on; what they are called is the program's affair
     once = environ.pop(ENV_TAKEOVER, "") not in ("", "0")
     environ.update({ENV_WORKFLOW: named_workflow, ENV_RUN: run_name, ENV_STORE: opened.url})
     environ.update({ENV_OWNER: environ.get(ENV_OWNER) or login_name()})
-    environ.update({name: value for name, value in ((ENV_TASK, task), (ENV_LOAD_POLICY, load_policy)) if value})
-    given = [*_given(workflow=workflow, store=store, policy=str(policy) if policy else None), "--run", run_name]
+    said = ((ENV_TASK, options.task), (ENV_LOAD_POLICY, options.load_policy))
+    environ.update({name: value for name, value in said if value})
+    policy = str(options.policy) if options.policy else None
+    given = [*_given(workflow=options.workflow, store=options.store, policy=policy), "--run", run_name]
     with tempfile.TemporaryDirectory(prefix="trainpoint-run-") as private:
-        if policy is not None and settings is not None:
+        if policy and settings is not None:
             compiled = Path(private, "policy.json")
             compiled.write_text(to_json(settings), encoding="utf-8")
             environ[ENV_POLICY] = str(compiled)
@@ -220,9 +207,9 @@ def supervise(
             workflow=named_workflow,
             run=run_name,
             again=again(given),
-            settings=retry if retries is None else with_retries(retry, retries),
-            retries=retries != 0 and (retries is not None or settings is not None),
-            takeover=takeover or once,
+            settings=retry if options.retries is None else with_retries(retry, options.retries),
+            retries=options.retries != 0 and (options.retries is not None or settings is not None),
+            takeover=options.takeover or once,
             existing=named_run is not None,
         )
         supervisor = Supervisor(

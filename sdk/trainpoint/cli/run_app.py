@@ -6,12 +6,12 @@ import os
 import shlex
 import sys
 from copy import copy
-from pathlib import Path
+from typing import Any
 
 import click
 
 from trainpoint.api.names import ENV_LOAD_POLICY, ENV_RUN, ENV_STORE, ENV_TAKEOVER, ENV_TASK, ENV_WORKFLOW
-from trainpoint.cli.run import run, supervise
+from trainpoint.cli.run import RunOptions, run, supervise
 from trainpoint.cli.start import from_option, start_option
 
 _LEFT_OUT = frozenset({"resume"})
@@ -41,19 +41,13 @@ class RunAppCommand(click.Command):
 @click.pass_context
 def run_app(
     ctx: click.Context,
+    /,
     file: str,
     arguments: tuple[str, ...],
     checkpoint: str | None,
     checkpoint_from: str | None,
     non_strict: bool,
-    retries: int | None,
-    policy: Path | None,
-    run: str | None,
-    workflow: str | None,
-    task: str | None,
-    store: str | None,
-    load_policy: str | None,
-    takeover: bool,
+    **options: Any,
 ) -> None:
     """Run the app of a Python file until it stops itself; start it again when it fails.
 
@@ -68,31 +62,26 @@ def run_app(
     ]
     behind = ["--", *arguments] if arguments else []
     command = (sys.executable, "-m", "trainpoint.app", file, *words, *behind)
-    if os.environ.get("KUBERNETES_SERVICE_HOST") and not (store or os.environ.get(ENV_STORE)):
-        said = {ENV_RUN: run, ENV_WORKFLOW: workflow, ENV_TASK: task, ENV_LOAD_POLICY: load_policy}
-        _become(ctx, command, {**said, ENV_TAKEOVER: "1" if takeover else None})
-    supervise(
-        ctx,
-        command,
-        lambda given: shlex.join(["trainpoint", "run", "app", file, *given, *behind]),
-        retries=retries,
-        policy=policy,
-        run=run,
-        workflow=workflow,
-        task=task,
-        store=store,
-        load_policy=load_policy,
-        takeover=takeover,
-    )
+    given = RunOptions(**options)
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and not (given.store or os.environ.get(ENV_STORE)):
+        _become(ctx, command, given)
+    supervise(ctx, command, lambda begin: shlex.join(["trainpoint", "run", "app", file, *begin, *behind]), given)
 
 
-def _become(ctx: click.Context, command: tuple[str, ...], said: dict[str, str | None]) -> None:
+def _become(ctx: click.Context, command: tuple[str, ...], given: RunOptions) -> None:
     """Let this process be the app's: signals and exit code are a pod's own affair, and so are store and policy."""
     if wrong := [f"--{name}" for name in sorted(_OF_A_RUN) if ctx.params.get(name) is not None]:
         raise click.UsageError(
             f"{' and '.join(wrong)} are for runs outside of a cluster; here the Job and its CheckpointPolicy decide",
             ctx,
         )
+    said = {
+        ENV_RUN: given.run,
+        ENV_WORKFLOW: given.workflow,
+        ENV_TASK: given.task,
+        ENV_LOAD_POLICY: given.load_policy,
+        ENV_TAKEOVER: "1" if given.takeover else None,
+    }
     sys.stdout.flush()
     os.execve(command[0], command, {**os.environ, **{name: value for name, value in said.items() if value}})
 
