@@ -13,6 +13,7 @@ import click
 sys.path.insert(0, str(Path(__file__).parent.parent))  # so that it runs as a script from anywhere
 
 from tools.page import write_or_check
+from trainpoint.cli.main import CLUSTER_VERBS, VERBS, kubectl
 from trainpoint.cli.main import main as trainpoint
 from trainpoint.cli.run_app import run_app
 
@@ -28,18 +29,31 @@ are for people; `-o json` is for programs. Exit codes: 0, or that of the [error]
 `trainpoint run` ends with the exit code of the last process it started.
 """
 
+KUBECTL = """\
+# kubectl trainpoint
+
+The same program, found by kubectl as a plug-in. It asks the API server instead of a store: it needs no key to the
+bucket, and knows of what has an object. `inject` and `explain` are as above.
+"""
+
 
 def reference() -> str:
     """The whole page."""
     parent = click.Context(trainpoint, info_name="trainpoint")
     sections = [HEAD]
-    for name in trainpoint.list_commands(parent):
-        command = trainpoint.get_command(parent, name)
-        if command is not None and not command.hidden:
-            sections += described(command, click.Context(command, info_name=name, parent=parent))
-            if name == "run":
-                sections.append(section(run_app, click.Context(run_app, info_name="run app", parent=parent)))
-    return "\n".join(sections)
+    for name in VERBS:
+        sections += verb(trainpoint, name, parent)
+        if name == "run":
+            sections.append(section(run_app, click.Context(run_app, info_name="run app", parent=parent)))
+    parent = click.Context(kubectl, info_name="kubectl trainpoint")
+    own = [name for name in CLUSTER_VERBS if CLUSTER_VERBS[name] != VERBS.get(name)]
+    return "\n".join([*sections, KUBECTL, *(part for name in own for part in verb(kubectl, name, parent))])
+
+
+def verb(program: click.Group, name: str, parent: click.Context) -> Iterator[str]:
+    command = program.get_command(parent, name)
+    if command is not None and not command.hidden:
+        yield from described(command, click.Context(command, info_name=name, parent=parent))
 
 
 def described(command: click.Command, context: click.Context) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.support.place import PROGRAMS
 from tests.support.repository import ROOT
 from trainpoint.catalog.record import commit_of, snapshot_spec
 from trainpoint.claim.run_object import loaded_json, new_claim, run_body
+from trainpoint.cli.kube_report import LIMITS
 from trainpoint.cli.main import kubectl
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
@@ -141,6 +143,32 @@ def test_why_tells_what_was_loaded_and_passed_over(run: Callable[..., Result], r
     assert "loaded   old-1 (step 3): newest that verifies" in text
     assert "skipped  old-2 (step 4): is corrupt" in text
     assert f"if it started now: would load {recorded[0]} (step 30)" in text
+
+
+def test_report_is_a_page_of_what_the_objects_say(
+    run: Callable[..., Result], recorded: list[str], team: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("report", "job/llm").stdout == "llm-4c1d9e02ab.html\n"
+    text = (tmp_path / "llm-4c1d9e02ab.html").read_text(encoding="utf-8")
+    seen = [part.strip() for part in ET.fromstring(text.removeprefix("<!DOCTYPE html>")).itertext() if part.strip()]
+    for fact in (
+        "llm/llm-4c1d9e02ab",
+        "ada",
+        f"CheckpointStore main in namespace {team.namespace}",
+        "nobody has said yet: no operator looks after it",
+        LIMITS,
+        "running, or ended without a word",
+        "newest that verifies",
+        "skipped old-2: is corrupt",
+        "fresh, from the default",
+        f"If it started now: would load {recorded[0]} (step 30).",
+        "loss",
+    ):
+        assert fact in seen, (fact, seen)
+    assert all(seen.count(name) > 1 for name in recorded), "each is in the table and in the lineage"
+    assert "gone" in seen, "what has no object any more"
+    assert run("report", "nobody").exit_code == 1
 
 
 def test_show_and_what_is_not_there(run: Callable[..., Result], recorded: list[str]) -> None:

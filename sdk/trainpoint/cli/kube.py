@@ -123,9 +123,7 @@ def why(scope: str | None, namespace: str, context: str, output: str) -> None:
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """
     catalog = _catalog(namespace, context)
-    found = _runs(catalog, scope)
-    first = found[0]["spec"]["identity"]
-    same = [run for run in found if _launch(run["spec"]["identity"]) == _launch(first)]
+    same = runs_of_newest(catalog, scope)
     if output == "json":
         show_json([{"name": r["metadata"]["name"], "spec": r["spec"], "status": r.get("status", {})} for r in same])
         return
@@ -136,6 +134,13 @@ def why(scope: str | None, namespace: str, context: str, output: str) -> None:
         saved = catalog.checkpoints(workflow=identity["workflow"], run=identity["run"], task=identity["task"])
         for line in story(run, saved, now=SystemClock().now()):
             click.echo(line)
+
+
+def runs_of_newest(catalog: ClusterCatalog, scope: str | None) -> list[JsonObject]:
+    """Run objects of the newest run that a scope names: one for each of its tasks. CheckpointNotFoundError: none."""
+    found = _runs(catalog, scope)
+    first = found[0]["spec"]["identity"]
+    return [run for run in found if _launch(run["spec"]["identity"]) == _launch(first)]
 
 
 def _launch(identity: JsonObject) -> tuple[str, str]:

@@ -37,6 +37,7 @@ CLUSTER_VERBS: Final[dict[str, tuple[str, str]]] = {
     "show": ("trainpoint.cli.kube:show", "One checkpoint."),
     "why": ("trainpoint.cli.kube:why", "What a run's attempts did, and what would come next."),
     "lineage": ("trainpoint.cli.lineage:kube_lineage", "Where a checkpoint comes from."),
+    "report": ("trainpoint.cli.kube_report:kube_report", "A run as one HTML page."),
     "pin": ("trainpoint.cli.marks:kube_pin", "Keep a checkpoint from being deleted."),
     "unpin": ("trainpoint.cli.marks:kube_unpin", "Take the pin of a checkpoint away."),
     "rm": ("trainpoint.cli.kube:rm", "Delete checkpoints for good."),

@@ -7,20 +7,24 @@ from pathlib import Path
 import click
 
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.cli.report_page import Report, TaskReport, page
+from trainpoint.cli.report_page import AttemptReport, Report, TaskReport, page
 from trainpoint.cli.scope import tasks_of_newest_run
-from trainpoint.cli.why import tell
-from trainpoint.cli.words import open_catalog, store_option
+from trainpoint.cli.why import Told, tell
+from trainpoint.cli.words import next_start, open_catalog, optional, store_option
+from trainpoint.clock import rfc3339
 from trainpoint.format.layout import TaskPath
+from trainpoint.format.records import RunEndRecord
 from trainpoint.handle.latest import latest_of
 from trainpoint.handle.lineage import lineage_of, lineage_of_task
 from trainpoint.handle.listing import checkpoints
 from trainpoint.handle.runs import WorkflowRun
 
+output_file = click.option("--output", metavar="FILE", help="Where to write it, RUN.html by default; - for stdout.")
+
 
 @click.command()
 @click.argument("scope", required=False)
-@click.option("--output", metavar="FILE", help="Where to write it, RUN.html by default; - for stdout.")
+@output_file
 @store_option
 def report(scope: str | None, output: str | None, store: str | None, namespace: str) -> None:
     """A run as one HTML page: its attempts, its checkpoints and their metrics, and what they come from.
@@ -30,7 +34,11 @@ def report(scope: str | None, output: str | None, store: str | None, namespace: 
     SCOPE is a workflow (its newest run), a run, workflow/run or workflow/run/task; without it, the newest run.
     """
     catalog = open_catalog(store)
-    found = gather(catalog, tasks_of_newest_run(catalog, scope, namespace))
+    write(gather(catalog, tasks_of_newest_run(catalog, scope, namespace)), output)
+
+
+def write(found: Report, output: str | None) -> None:
+    """The page to where ``--output`` says."""
     text = page(found)
     if output == "-":
         click.echo(text.encode(), nl=False)  # the page says that it is UTF-8, whatever the terminal is
@@ -52,21 +60,50 @@ def gather(catalog: BucketCatalog, tasks: list[TaskPath]) -> Report:
         workflow=first.workflow,
         run=first.run,
         owner=run.owner if run is not None else "",
-        end=run.end if run is not None else None,
+        outcome=outcome_of(run.end if run is not None else None),
         store=catalog.store.url,
         made=catalog.clock.now(),
         tasks=tuple(_task(catalog, task) for task in tasks),
     )
 
 
+def outcome_of(end: RunEndRecord | None) -> str:
+    """How a run ended, in words."""
+    if end is None:
+        return "no end was written down: it goes on, or was killed"
+    return f"{end.outcome}, {end.time[:19].replace('T', ' ')}" + (f": {end.message}" if end.message else "")
+
+
 def _task(catalog: BucketCatalog, task: TaskPath) -> TaskReport:
     saved = tuple(checkpoints(catalog, [task], everything=True))
-    next_ = latest_of(catalog, task)
     own = next((info for info in saved if info.status == "Committed"), None)
     return TaskReport(
         task=task,
-        attempts=tuple(tell(catalog, task)),
+        attempts=tuple(attempt_of(told) for told in tell(catalog, task)),
         checkpoints=saved,
-        next=next_,
+        next=next_start(latest_of(catalog, task)),
         lineage=lineage_of(catalog, own.ref) if own is not None else lineage_of_task(catalog, task),
+    )
+
+
+def attempt_of(told: Told) -> AttemptReport:
+    """An attempt as the store's records tell it."""
+    view, loaded = told.view, told.view.loaded
+    if loaded is None:
+        why = "ended before it had loaded anything" if view.end else "has not loaded anything yet"
+    else:
+        why = loaded.message
+    return AttemptReport(
+        number=view.number,
+        began=rfc3339(view.started),
+        where=view.holder.host,
+        ended=view.end.time if view.end else "",
+        ending=told.ending,
+        from_step=told.from_step,
+        to_step=optional(told.to_step) or "nothing saved",
+        lost=told.lost or 0,
+        loaded=loaded.checkpoint if loaded else "",
+        why=why,
+        skipped=tuple((one.checkpoint, one.message) for one in loaded.skipped) if loaded else (),
+        policy=f"{loaded.policy}, from {loaded.source}" if loaded else "",
     )

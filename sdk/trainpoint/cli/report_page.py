@@ -1,4 +1,4 @@
-"""The page of ``trainpoint report``. Pure: facts in, one HTML text out.
+"""The page of ``trainpoint report`` and ``kubectl trainpoint report``. Pure: facts in, one HTML text out.
 
 It is well-formed XML as well as HTML, loads nothing and runs nothing. Whatever comes from a store passes ``_text``.
 """
@@ -15,11 +15,9 @@ from math import isfinite
 from typing import Final
 
 from trainpoint.catalog.base import CheckpointInfo
-from trainpoint.cli.why import Told
 from trainpoint.cli.words import metrics_text, optional, quantity
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
-from trainpoint.format.records import RunEndRecord
 from trainpoint.handle.lineage import LineageEntry, is_cut
 
 CHARTS: Final = 12
@@ -59,16 +57,41 @@ svg circle.bad { fill: Canvas; stroke: currentColor; }
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptReport:
+    """One attempt. Texts are as people read them; empty: nobody knows."""
+
+    number: int
+    began: str
+    """RFC 3339, in UTC"""
+    where: str
+    """the pod or the host"""
+    ended: str
+    """RFC 3339, in UTC; empty: it goes on, or nobody wrote it down"""
+    ending: str
+    """how it ended"""
+    from_step: int
+    to_step: str
+    lost: int
+    """steps of work that no checkpoint holds; 0 also where it is not known"""
+    loaded: str = ""
+    """name of the checkpoint that it started from"""
+    why: str = ""
+    skipped: Sequence[tuple[str, str]] = ()
+    """name and fault of each that it passed over"""
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TaskReport:
     """One task, or one index of it."""
 
     task: TaskPath
-    attempts: Sequence[Told]
+    attempts: Sequence[AttemptReport]
     """oldest first"""
     checkpoints: Sequence[CheckpointInfo]
     """newest first, with corrupt and superseded ones"""
-    next: CheckpointInfo | None
-    """what it would load if it started now"""
+    next: str
+    """what it would do if it started now: ``would load …``, ``nothing to load; …``"""
     lineage: Sequence[LineageEntry]
     """of its newest checkpoint; without one, what its attempts started from"""
 
@@ -81,11 +104,13 @@ class Report:
     run: str
     owner: str
     """who launched it; empty: unknown"""
-    end: RunEndRecord | None
-    """None: it goes on, or nobody could write it down"""
+    outcome: str
+    """how it ended, or that it goes on"""
     store: str
     made: datetime
     tasks: Sequence[TaskReport]
+    limits: str = ""
+    """what the page cannot tell, and who could"""
 
 
 def page(report: Report) -> str:
@@ -108,26 +133,22 @@ def _text(value: object) -> str:
 
 
 def _facts(report: Report) -> str:
-    end = report.end
-    if end is None:
-        outcome = "no end was written down: it goes on, or was killed"
-    else:
-        outcome = f"{end.outcome}, {_short(end.time)}" + (f": {end.message}" if end.message else "")
     rows = [
         ("workflow", report.workflow),
         ("run", report.run),
         ("owner", report.owner or "unknown"),
-        ("outcome", outcome),
+        ("outcome", report.outcome),
         ("store", report.store),
         ("as of", f"{_time(report.made)}; all times are UTC"),
     ]
-    return "<table>\n" + "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>\n" for k, v in rows) + "</table>\n"
+    table = "<table>\n" + "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>\n" for k, v in rows) + "</table>\n"
+    return table + (f'<p class="quiet">{_text(report.limits)}</p>\n' if report.limits else "")
 
 
 def _task(one: TaskReport) -> Iterator[str]:
     index = f"[{one.task.index}]" if one.task.index else ""
     yield f"<h2>Task {_text(one.task.task + index)}</h2>\n"
-    yield f"<p>If it started now: {_next(one.next)}.</p>\n"
+    yield f"<p>If it started now: {_text(one.next)}.</p>\n"
     yield "<h3>Attempts</h3>\n"
     yield _attempts(one.attempts) if one.attempts else "<p>It was never claimed.</p>\n"
     yield "<h3>Checkpoints</h3>\n"
@@ -139,13 +160,6 @@ def _task(one: TaskReport) -> Iterator[str]:
         yield "<p>It has no checkpoints.</p>\n"
     yield "<h3>Lineage</h3>\n"
     yield _lineage(one.lineage) if one.lineage else "<p>None of its attempts loaded anything.</p>\n"
-
-
-def _next(info: CheckpointInfo | None) -> str:
-    if info is None:
-        return "nothing to load; it would begin at step 0"
-    step = f" (step {info.step})" if info.step is not None else ""
-    return f'would load <span class="name">{_text(info.name)}</span>{step}'
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -162,29 +176,22 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], classes: dict[s
     return f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
 
 
-def _attempts(attempts: Sequence[Told]) -> str:
+def _attempts(attempts: Sequence[AttemptReport]) -> str:
     rows = []
     for one in attempts:
-        view, loaded = one.view, one.view.loaded
-        ended = _text(_short(view.end.time)) + "<br/>" if view.end and view.end.time else ""
+        ended = _text(_short(one.ended)) + "<br/>" if one.ended else ""
         lost = f"<br/>lost {one.lost} step{'s' if one.lost > 1 else ''}" if one.lost else ""
-        if loaded is None:
-            why = "ended before it had loaded anything" if view.end else "has not loaded anything yet"
-        else:
-            why = (f'<span class="name">{_text(loaded.checkpoint)}</span><br/>' if loaded.checkpoint else "") + _text(
-                loaded.message
-            )
-            for skipped in loaded.skipped:
-                why += f"<br/><small>skipped {_text(skipped.checkpoint)}: {_text(skipped.message)}</small>"
+        name = f'<span class="name">{_text(one.loaded)}</span><br/>' if one.loaded else ""
+        skipped = "".join(f"<br/><small>skipped {_text(what)}: {_text(fault)}</small>" for what, fault in one.skipped)
         rows.append(
             [
-                str(view.number),
-                f"{_time(view.started)}<br/><small>{_text(view.holder.host)}</small>",
+                str(one.number),
+                f"{_text(_short(one.began))}<br/><small>{_text(one.where)}</small>",
                 f"{ended}{_text(one.ending)}{lost}",
                 str(one.from_step),
-                optional(one.to_step) or "nothing saved",
-                why,
-                f"{_text(loaded.policy)}, from {_text(loaded.source)}" if loaded else "",
+                _text(one.to_step),
+                name + _text(one.why) + skipped,
+                _text(one.policy),
             ]
         )
     titles = ["attempt", "began", "how it ended", "from step", "to step", "started from, and why", "policy"]

@@ -11,7 +11,7 @@ from typing import Final
 
 from trainpoint.api import reasons
 from trainpoint.catalog.base import CheckpointInfo
-from trainpoint.cli.words import age
+from trainpoint.cli.words import age, next_start
 from trainpoint.clock import parse_rfc3339
 from trainpoint.format.digest import JsonObject
 
@@ -28,12 +28,14 @@ def story(
         checkpoints: of the run's task, newest first.
         zone: of the times that are shown; the machine's own by default.
     """
-    return list(_Story(run, checkpoints, now, zone).lines())
+    return list(Story(run, checkpoints, now, zone).lines())
 
 
-class _Story:
+class Story:
+    """What a run object and the checkpoints of its task tell."""
+
     def __init__(
-        self, run: JsonObject, checkpoints: Sequence[CheckpointInfo], now: datetime, zone: tzinfo | None
+        self, run: JsonObject, checkpoints: Sequence[CheckpointInfo], now: datetime, zone: tzinfo | None = None
     ) -> None:
         self.identity: JsonObject = run["spec"]["identity"]
         self.status: JsonObject = run.get("status", {})
@@ -82,32 +84,39 @@ class _Story:
     def _attempt(self, entry: JsonObject, cost: str) -> list[str]:
         since = self._clock(entry.get("startTime"))
         until = self._clock(entry.get("endTime"), since[:-8]) if "result" in entry else "now"
-        newest = entry is self.attempts[-1]
-        if "result" in entry:
-            how = f"{_how(entry)}{cost}"
-        elif newest:
-            how = "" if self.state == "Running" and not self.claim.get("end") else self._open_end()
+        how = f"{self.ending(entry)}{cost}"
+        if "result" not in entry and entry is self.attempts[-1]:
+            how = "" if self.state == "Running" and not self.claim.get("end") else how
             until = until if self.state == "Running" else ""
-        else:
-            how = "at work still, although a later attempt has taken over"
-        lost = entry.get("lostSteps", 0) if entry.get("result") != "Completed" else 0
+        lost = lost_steps(entry)
         return [
             f"attempt {entry['attempt']}",
             f"{since} → {until}".rstrip(" →"),
-            self._reached(entry),
+            self._span(entry),
             how,
             f"lost {lost} step{'s' if lost > 1 else ''}" if lost else "",
         ]
 
-    def _reached(self, entry: JsonObject) -> str:
-        begin = entry.get("fromStep", 0)
+    def ending(self, entry: JsonObject) -> str:
+        """How an attempt ended, or that it has not."""
+        if "result" in entry:
+            return _how(entry)
+        return (
+            self._open_end() if entry is self.attempts[-1] else "at work still, although a later attempt has taken over"
+        )
+
+    def _span(self, entry: JsonObject) -> str:
+        reached = self.reached(entry)
+        counted = reached.endswith("saved") and reached[0].isdigit()  # there are no steps to tell
+        return reached if counted else f"{entry.get('fromStep', 0)} → {reached}"
+
+    def reached(self, entry: JsonObject) -> str:
+        """The highest step that an attempt has saved: ``15``, ``nothing saved``; without steps, ``3 saved``."""
         if "toStep" in entry:
-            return f"{begin} → {entry['toStep']}"
+            return str(entry["toStep"])
         saved = [c for c in self.mine if c.attempt == entry["attempt"] and c.status in ("Committed", "Verified")]
         steps = [c.step for c in saved if c.step is not None]
-        if steps:
-            return f"{begin} → {max(steps)}"
-        return f"{len(saved)} saved" if saved else f"{begin} → nothing saved"
+        return str(max(steps)) if steps else f"{len(saved) or 'nothing'} saved"
 
     def _costs(self) -> list[str]:
         """What each attempt cost, in words. Failures before the last progress have no number: they are made good."""
@@ -159,19 +168,18 @@ class _Story:
 
     def _next(self) -> str:
         again = "again" if self.state in _OVER else "now"
-        told = [f"if it {'died' if self.state == 'Running' else 'started'} {again}: {self._would_load()}"]
+        told = [f"if it {'died' if self.state == 'Running' else 'started'} {again}: {self.would_load()}"]
         retries = self.status.get("retries")
         if retries and self.state not in _OVER:
             told.append(f"{max(0, retries['limit'] - retries['charged'])} of {retries['limit']} retries left")
         return "; ".join(told)
 
-    def _would_load(self) -> str:
+    def would_load(self) -> str:
+        """What its next attempt would do: ``would load …``, ``nothing to load; …``."""
         resume = self.status.get("resume")
         if resume is None:
             newest = next((c for c in self.mine if c.latest and c.status in ("Committed", "Verified")), None)
-            if newest is None:
-                return "nothing to load; it would begin at step 0"
-            return f"would load {newest.name}" + (f" (step {newest.step})" if newest.step is not None else "")
+            return next_start(newest)
         if not resume.get("checkpoint"):
             return str(resume["message"])
         text = f"would load {resume['checkpoint']}{_step(resume)}: {resume['message']}"
@@ -187,6 +195,11 @@ class _Story:
         moment, today = (t.astimezone(self.zone) for t in (parse_rfc3339(str(time)), self.now))
         day = f"{moment:%m-%d} "
         return f"{'' if moment.date() == today.date() or day == told else day}{moment:%H:%M:%S}"
+
+
+def lost_steps(entry: JsonObject) -> int:
+    """Steps of work that no checkpoint of an attempt holds; 0 also where nobody knows."""
+    return int(entry.get("lostSteps", 0)) if entry.get("result") != "Completed" else 0
 
 
 def _unlisted(claim: JsonObject) -> JsonObject:

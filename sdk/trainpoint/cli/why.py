@@ -12,7 +12,7 @@ from trainpoint.claim.liveness import SystemProcesses, liveness, this_process
 from trainpoint.claim.store import AttemptView, read_attempts
 from trainpoint.cli.scope import tasks_of_newest_run
 from trainpoint.cli.table import output_option, show_json
-from trainpoint.cli.words import open_catalog, store_option
+from trainpoint.cli.words import next_start, open_catalog, store_option
 from trainpoint.clock import rfc3339
 from trainpoint.errors import CorruptRecordError, ObjectNotFoundError, UnsafePathError
 from trainpoint.format.digest import JsonObject
@@ -119,11 +119,7 @@ def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> Non
             step = f" (step {skipped.step})" if skipped.step is not None else ""
             click.echo(f"     skipped  {skipped.checkpoint}{step}: {skipped.message}")
         click.echo(f"     policy   {loaded.policy}, from {loaded.source}")
-    if next_ is None:
-        click.echo("if it started now: nothing to load; it would begin at step 0")
-    else:
-        step = f" (step {next_.step})" if next_.step is not None else ""
-        click.echo(f"if it started now: would load {next_.name}{step}")
+    click.echo(f"if it started now: {next_start(next_)}")
 
 
 def _as_json(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> JsonObject:

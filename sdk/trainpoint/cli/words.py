@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from trainpoint.api.names import LOCAL_NAMESPACE
+from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.context import open_context
 
@@ -52,6 +53,13 @@ def age(moment: datetime, now: datetime) -> str:
         if seconds < limit:
             return f"{seconds // size}{unit}"
     return f"{seconds // 86400}d"
+
+
+def next_start(info: CheckpointInfo | None) -> str:
+    """What a start now would do, where ``info`` is what it would load."""
+    if info is None:
+        return "nothing to load; it would begin at step 0"
+    return f"would load {info.name}" + (f" (step {info.step})" if info.step is not None else "")
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

@@ -17,8 +17,10 @@ from tests.support import command_line
 from trainpoint import Checkpoint
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.claim.history import AttemptView
+from trainpoint.cli.report import attempt_of, outcome_of
 from trainpoint.cli.report_page import CHARTS, Report, TaskReport, page
 from trainpoint.cli.why import Told
+from trainpoint.cli.words import next_start
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.records import AttemptRecord, EndRecord, Holder, LoadedRecord, RunEndRecord, Skipped
 from trainpoint.format.reference import CheckpointRef
@@ -113,8 +115,9 @@ def report_of(
     lineage: Sequence[LineageEntry] = (),
     end: RunEndRecord | None = None,
 ) -> Report:
-    task = TaskReport(TASK, attempts, infos, infos[0] if infos else None, lineage)
-    return Report("digits", "digits-1", "ada", end, "file:///store", NOON, (task,))
+    rows = [attempt_of(one) for one in attempts]
+    task = TaskReport(TASK, rows, infos, next_start(infos[0] if infos else None), lineage)
+    return Report("digits", "digits-1", "ada", outcome_of(end), "file:///store", NOON, (task,))
 
 
 def svgs(text: str) -> dict[str, ET.Element]:
