@@ -9,13 +9,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
+
 from tests.support.cluster import Namespace, Object
 from tests.support.pods import PROGRAMS
 from tests.support.release import TeamSpace
+from tests.support.repository import ROOT
+from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.app.start import saved_in
+from trainpoint.catalog.record import checkpoint_body
 from trainpoint.claim.store import read_attempts
+from trainpoint.format.layout import SnapshotId, TaskPath
+from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.policies.app_files import KEPT_NEWEST, series_name, superfluous, timestamp_of
 
 PATIENCE_SECONDS = 240
-APP: dict[str, Any] = {"command": ["trainpoint", "run", "app", "/app/app.py"], "workflow": "app"}
+EXAMPLE = ROOT / "examples" / "app"
+APP: dict[str, Any] = {**yaml.safe_load((EXAMPLE / "job.yaml").read_text(encoding="utf-8")), "workflow": "app"}
+"""The values that the example has for the chart; with a workflow, since each Job of a test has its own name."""
 
 
 def log_of(team: TeamSpace, job: str, pod: str = "") -> str:
@@ -30,6 +41,7 @@ def saved(team: TeamSpace) -> list[str]:
 
 
 def test_an_app_runs_as_a_job_and_later_ones_start_from_it_or_say_why_they_cannot(team: TeamSpace) -> None:
+    team.namespace.configmap("app", {"app.py": (EXAMPLE / "app.py").read_text(encoding="utf-8")})
     team.train("first", **APP)
     log = log_of(team, "first")
     assert log.count("the work runs") == 1
@@ -49,7 +61,10 @@ def test_an_app_runs_as_a_job_and_later_ones_start_from_it_or_say_why_they_canno
     team.train("other", **changed(without), podAnnotations=named)
     migrates = """s/children_states\\[.*/children_states["w"]["vars"]["counter"] += 41/"""
     team.train("migrated", **changed(migrates), podAnnotations=named)
+    team.namespace.configmap("old", {"old.json": text_of(team, first[-1])})
+    team.train("path", **with_folder("old"), podAnnotations={"trainpoint.dev/checkpoint": "/old/old.json"})
     check_that_one_pod_was_refused(team, "other")
+    assert "rounds: 20, counter: 1" in log_of(team, "path")
     log = log_of(team, "migrated")
     assert "rounds: 20, counter: 42" in log, "the old file's ten rounds, and what the method made of its counter"
     assert "the work runs" not in log
@@ -58,10 +73,25 @@ def test_an_app_runs_as_a_job_and_later_ones_start_from_it_or_say_why_they_canno
 
 def changed(how: str) -> dict[str, Any]:
     """The same app with other code, by what sed is to do with it."""
+    command = ["sh", "-c", 'sed "$0" /app/app.py > /tmp/app.py && exec trainpoint run app /tmp/app.py', how]
+    return {**APP, "command": command}
+
+
+def with_folder(name: str) -> dict[str, Any]:
+    """The same app, with a ConfigMap as the folder of its name."""
+    volume, mount = {"name": name, "configMap": {"name": name}}, {"name": name, "mountPath": f"/{name}"}
     return {
-        "command": ["sh", "-c", 'sed "$0" /app/app.py > /tmp/app.py && exec trainpoint run app /tmp/app.py', how],
-        "workflow": "app",
+        **APP,
+        "extraVolumes": [*APP["extraVolumes"], volume],
+        "extraVolumeMounts": [*APP["extraVolumeMounts"], mount],
     }
+
+
+def text_of(team: TeamSpace, series: str) -> str:
+    """The one file of a checkpoint, as any S3 tool reads it."""
+    store = team.place.store()
+    (key,) = [info.key for info in store.list("ns/") if info.key.endswith(f"/{series}.json")]
+    return store.get(key).decode()
 
 
 def check_that_one_pod_was_refused(team: TeamSpace, job: str) -> None:
@@ -120,6 +150,38 @@ def test_an_evicted_app_has_saved_its_last_round_and_the_next_pod_goes_on_from_i
     assert [(end.how, end.exit_code) for end in ended if end] == [("Preempted", 143), ("Completed", 0)]
     (job,) = team.namespace.list("jobs")
     assert job["status"]["succeeded"] == 1, "that it was evicted was no success"
+    check_that_older_files_go(team, task)
+
+
+def check_that_older_files_go(team: TeamSpace, task: TaskPath) -> None:
+    """As if the app of before had saved twenty times more: of its real files the one stays that was loaded."""
+    team.wait_for_run("app", "Succeeded")
+    real = {stamp_of(c): c for c in team.namespace.list("checkpoints.trainpoint.dev")}
+    newer = range(max(real) + 1, max(real) + 1 + KEPT_NEWEST)
+    catalog, bodies = team.place.catalog(), []
+    for number, at in enumerate(newer):
+        snapshot = Snapshot(task, SnapshotId(1, 100 + number, f"{number:016x}"), series=series_name(at))
+        catalog.record(Manifest(snapshot, "2026-11-22T09:12:05.000000Z", (), ()))
+        bodies.append(checkpoint_body(snapshot, store_ref="main", policy="default", finalizer=DATA_FINALIZER))
+    team.namespace.apply(*bodies)
+
+    loaded = team.run_of("app")["status"]["claim"]["loaded"]["checkpoint"]
+    gone = {at for at in superfluous([*real, *newer]) if real[at]["metadata"]["name"] != loaded}
+    assert gone
+    team.namespace.wait_until(
+        "older files are gone, and nothing else",
+        lambda: {stamp_of(c) for c in team.namespace.list("checkpoints.trainpoint.dev")},
+        lambda left: left == {*real, *newer} - gone,
+    )
+    stored = {one.timestamp for one in saved_in(catalog, task)}
+    assert stored == set(real) - gone, "their bytes, too"
+    assert "OlderFilesDeleted" in team.namespace.kubectl("describe", "ckptrun")
+
+
+def stamp_of(checkpoint: Object) -> int:
+    found = timestamp_of(checkpoint["spec"]["snapshot"]["series"])
+    assert found is not None
+    return found
 
 
 @contextmanager
