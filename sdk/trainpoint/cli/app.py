@@ -15,15 +15,12 @@ from trainpoint.app.state import differences, parse
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import read_info
+from trainpoint.cli.app_table import LIST_LIMIT, show_apps
 from trainpoint.cli.run import workflow_of
-from trainpoint.cli.show import as_json
 from trainpoint.cli.start import from_option, start_option
-from trainpoint.cli.table import output_option, show_json, show_table
-from trainpoint.cli.words import age, open_catalog, optional, quantity, store_option
+from trainpoint.cli.table import output_option
+from trainpoint.cli.words import open_catalog, store_option
 from trainpoint.errors import EXIT_REFUSED, CorruptRecordError, ObjectNotFoundError, RunNotFoundError
-from trainpoint.format.digest import JsonObject
-
-LIST_LIMIT = 50
 
 
 @click.group(short_help="Checkpoints of an app, and whether its code fits them.")
@@ -52,28 +49,10 @@ def checkpoints(workflow: str | None, limit: int, store: str | None, namespace: 
     found = [one for name in names for one in start.saved_by(catalog, namespace, name)]
     found.sort(key=lambda one: one.timestamp, reverse=True)
     good = start.committed(catalog, found)
-    shown = [(one, info) for one in islice(good, limit or None) if (info := _info(catalog, one)) is not None]
+    shown = [(one.file, info) for one in islice(good, limit or None) if (info := _info(catalog, one)) is not None]
     more = limit > 0 and next(good, None) is not None
-    if output == "json":
-        show_json([_as_json(one, info) for one, info in shown])
-    elif not shown:
-        click.echo(f"no checkpoints of apps in {catalog.store.url}" + (f" of {workflow}" if workflow else ""))
-    else:
-        now = catalog.clock.now()
-        rows = [
-            [
-                one.file.removesuffix(".json"),
-                info.workflow,
-                info.run,
-                optional(info.step),
-                quantity(info.size),
-                age(info.time, now),
-                info.name,
-            ]
-            for one, info in shown
-        ]
-        titles = ["CHECKPOINT", "WORKFLOW", "RUN", "ITERATION", "SIZE", "AGE", "NAME"]
-        show_table(titles, rows, right={"ITERATION", "SIZE", "AGE"})
+    where = catalog.store.url + (f" of {workflow}" if workflow else "")
+    show_apps(shown, output, empty=f"no checkpoints of apps in {where}", now=catalog.clock.now())
     if more:
         click.echo(f"… and more: trainpoint app checkpoints{f' {workflow}' if workflow else ''} -n 0", err=True)
 
@@ -121,7 +100,3 @@ def _info(catalog: BucketCatalog, one: start.Stored) -> CheckpointInfo | None:
         return read_info(catalog.store, one.ref.task, entry)[0] if entry is not None else None
     except (CorruptRecordError, ObjectNotFoundError):
         return None
-
-
-def _as_json(one: start.Stored, info: CheckpointInfo) -> JsonObject:
-    return {"checkpoint": one.file, **as_json(info)}

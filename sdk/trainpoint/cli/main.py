@@ -41,6 +41,7 @@ CLUSTER_VERBS: Final[dict[str, tuple[str, str]]] = {
     "pin": ("trainpoint.cli.marks:kube_pin", "Keep a checkpoint from being deleted."),
     "unpin": ("trainpoint.cli.marks:kube_unpin", "Take the pin of a checkpoint away."),
     "rm": ("trainpoint.cli.kube:rm", "Delete checkpoints for good."),
+    "app": ("trainpoint.cli.kube_app:kube_app", "Checkpoints of apps."),
     "inject": VERBS["inject"],
     "explain": VERBS["explain"],
 }
