@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from trainpoint.catalog.bucket import BucketCatalog
@@ -24,11 +23,14 @@ from trainpoint.errors import (
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.policies.app_files import timestamp_of
 
 logger = logging.getLogger(__name__)
 
 WINDOW: Final = 20
 """The newest checkpoints of a task that have an object; older ones are in the bucket alone."""
+APP_WINDOW: Final = 220
+"""The same of an app: it may save every second, and the rule for its files goes by the objects."""
 _UNUSABLE: Final = (CorruptRecordError, UnsafePathError, NewerFormatError, CheckpointNotFoundError)
 
 
@@ -44,12 +46,15 @@ class Found:
     """oldest first"""
 
 
-def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], nonces: Collection[str]) -> Found:
+def look(
+    catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], nonces: Collection[str], app: bool = False
+) -> Found:
     """Compare the newest checkpoints of a task with the objects there are. Makes requests; call it in a thread.
 
     Args:
         recorded: names of Checkpoint objects.
         nonces: of claims that the API server has seen.
+        app: its checkpoints are known to be those of an app.
 
     Raises:
         StoreError: the store does not answer, or refuses; nothing is known then.
@@ -63,7 +68,9 @@ def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], n
     entries = (entry for entry in catalog.entries(task) if entry.committed and not entry.deleted)
     missing: list[Manifest] = []
     unknown = 0
-    for entry in islice(entries, WINDOW):
+    for number, entry in enumerate(entries):
+        if number >= (APP_WINDOW if app else WINDOW):
+            break
         if CheckpointRef(task, entry.id).name in recorded or "archived" in entry.markers:
             continue
         if entry.id.attempt not in trusted:
@@ -71,6 +78,7 @@ def look(catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], n
             continue
         try:
             missing.append(catalog.manifest(task, entry.id))
+            app = app or timestamp_of(missing[-1].snapshot.series) is not None
         except _UNUSABLE as error:  # damaged, or deleted since; its bytes stay as they are
             logger.warning("task=%s checkpoint=%s event=manifest-unreadable error=%s", task, entry.id, error.message)
     return Found(tuple(reversed(missing)), unknown, attempts)

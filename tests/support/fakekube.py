@@ -66,7 +66,12 @@ class FakeKube:
     async def create(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> JsonObject | None:
         self._asked("create", resource)
         at = (resource.plural, namespace, body["metadata"]["name"])
-        return None if at in self.objects else self._write(at, copy.deepcopy(dict(body)))
+        if at in self.objects:
+            return None
+        given = {"namespace": namespace, "uid": f"uid-{at[2]}", "creationTimestamp": "2026-01-01T00:00:00Z"}
+        new = copy.deepcopy(dict(body))
+        new["metadata"] = {"generation": 1, **given, **new["metadata"]}
+        return self._write(at, new)
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], *, subresource: str = ""

@@ -20,6 +20,7 @@ from trainpoint.format.layout import TaskPath, run_end_key
 from trainpoint.format.manifest import Manifest
 from trainpoint.format.records import RunEndRecord
 from trainpoint.format.reference import CheckpointRef
+from trainpoint.policies.app_files import timestamp_of
 from trainpoint.policies.request import Request, parse_request
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.attempts import Account, account, start_failures
@@ -268,9 +269,9 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
     nonces = {str(facts.claim["nonce"]), *(str(entry.get("nonce", "")) for entry in facts.known)}
     try:
         catalog = await ctx.buckets.of(key.namespace, store)
-        found = await asyncio.to_thread(
-            look, catalog, task, recorded={c.name for c in facts.checkpoints}, nonces=nonces
-        )
+        recorded = {c.name for c in facts.checkpoints}
+        app = any(timestamp_of(c.series) is not None for c in facts.checkpoints)
+        found = await asyncio.to_thread(look, catalog, task, recorded=recorded, nonces=nonces, app=app)
     except TrainpointError as error:
         logger.warning("key=%s event=inventory-failed error=%s", key, error.message)
         return True

@@ -18,8 +18,9 @@ from trainpoint.catalog.marks import pin
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.clock import rfc3339
 from trainpoint.errors import ClusterPermissionError, StoreUnreachableError
-from trainpoint.format.layout import SnapshotId
+from trainpoint.format.layout import SnapshotId, attempt_key
 from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.records import AttemptRecord, Holder
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.policies.app_files import KEPT_NEWEST, series_name
 from trainpoint.testing import MemoryStore
@@ -62,20 +63,28 @@ class Scene:
     def ref(self, number: int) -> CheckpointRef:
         return CheckpointRef(TASK, SnapshotId(0, number, f"{number:016x}"))
 
-    def save(self, *numbers: int, **spec: Any) -> None:
+    def save(self, *numbers: int, recorded: bool = True, **spec: Any) -> None:
+        """``recorded``: whether the API server was there to be told."""
         for number in numbers:
             id = self.ref(number).id
             snapshot = Snapshot(TASK, id, step=number, series=series_name(BEGUN + number))
             manifest = Manifest(snapshot, rfc3339(self.world.clock.now()), (), ())
             self.catalog.record(manifest)
+            if not recorded:
+                continue
             body = checkpoint_body(snapshot, store_ref="main", policy="default")
             body["metadata"] |= {"namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"}
             body["metadata"]["finalizers"] = [DATA_FINALIZER]
             status = {"commit": commit_of(manifest), "state": "Verified"}
             self.world.kube.put(CHECKPOINTS, {**body, "spec": {**body["spec"], **spec}, "status": status})
 
-    def end(self) -> None:
-        ended = {**claim(pod=""), "end": end("Completed", 0)}
+    def verify(self) -> None:
+        """The operator looks at what was recorded."""
+        for one in self.world.ctx.caches.checkpoints.all(NAMESPACE):
+            asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, one.name), self.ctx))
+
+    def end(self, **more: Any) -> None:
+        ended = {**claim(pod=""), "end": end("Completed", 0), **more}
         before = self.world.read(RUNS, RUN)
         self.world.kube.put(RUNS, {**before, "status": {**before["status"], "claim": ended}})
 
@@ -142,6 +151,24 @@ def test_what_is_needed_or_pinned_stays_object_and_bytes(scene: Scene) -> None:
     assert scene.objects(going=True) == list(range(7, 21))
     scene.settle()
     assert scene.files() == scene.objects() == [*range(1, 7), *range(21, 41)]
+
+
+def test_what_was_saved_while_the_api_server_was_away_is_recorded_and_goes_too(scene: Scene) -> None:
+    scene.save(*range(1, 301), recorded=False)
+    nonce = "ab" * 8
+    begun = AttemptRecord(TASK, 0, nonce, Holder("host", 7, "1", "boot", "cd" * 8), "2026-11-22T09:12:05Z", {}, 1)
+    scene.catalog.store.put(attempt_key(TASK, 0, nonce), begun.to_bytes())
+    scene.end(nonce=nonce)
+    looks = 0
+    while scene.files() != list(range(281, 301)):
+        scene.world.ctx.audits.add(Key(RUNS.kind, NAMESPACE, RUN))  # as each deletion has it
+        scene.look()
+        scene.verify()
+        scene.look()
+        scene.settle()
+        looks += 1
+        assert looks < 20, scene.files()
+    assert scene.objects() == scene.files()
 
 
 def test_the_rest_has_its_turn_after_others(scene: Scene) -> None:
