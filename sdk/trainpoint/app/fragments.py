@@ -38,26 +38,14 @@ def text_of_component(root: Flow) -> str:
     Raises:
         UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
     """
-    return _text(root, (None, ROOT), False)
+    return _flow_text(root, (None, ROOT), False)
 
 
-def _text(component: Component, place: Place, is_item: bool) -> str:
-    """Args:
-    is_item: within a structure a component says its kind.
-    """
-    kind = component._tp_kind  # cheaper than isinstance, which asks the registry of an abstract class
-    if kind == "Work":
-        return _node_text(component, place, is_item)
-    if kind == "Flow":
-        if cast(Flow, component).__class__.state_dict is not _STATE_DICT:
-            return _own_text(cast(Flow, component), place, is_item)
-        return _node_text(component, place, is_item)
-    return _structure_text(cast("Dict[Any] | List[Any]", component), place)
-
-
-def _own_text(flow: Flow, place: Place, is_item: bool) -> str:
-    """Of a flow with a ``state_dict`` of its own: only it knows what has changed."""
-    kind: JsonObject = {"kind": flow._tp_kind} if is_item else {}
+def _flow_text(component: Component, place: Place, is_item: bool) -> str:
+    flow = cast(Flow, component)
+    if type(flow).state_dict is _STATE_DICT:
+        return _node_text(flow, place, is_item)
+    kind: JsonObject = {"kind": flow._tp_kind} if is_item else {}  # one of its own: only that knows what has changed
     return text_of(encoded({**kind, **flow.state_dict()}, _path(place)))
 
 
@@ -240,7 +228,9 @@ def _own(layout: Layout, texts: list[str], call_texts: list[str]) -> str:
 
 def _beneath(layout: Layout, children: tuple[Component, ...], place: Place) -> list[str]:
     items = layout.ends[1]
-    return [_text(child, (place, layout.children[at]), at >= items) for at, child in enumerate(children)]
+    return [
+        _TEXTS[child._tp_kind](child, (place, layout.children[at]), at >= items) for at, child in enumerate(children)
+    ]
 
 
 def _whole(layout: Layout, own: str, beneath: list[str]) -> str:
@@ -265,11 +255,12 @@ class Shelf:
     text: str
 
 
-def _structure_text(structure: Dict[Any] | List[Any], place: Place) -> str:
+def _structure_text(component: Component, place: Place, _: bool) -> str:
+    structure = cast("Dict[Any] | List[Any]", component)
     seen, held = structure._tp_seen, structure._tp_items.copy()
     names = list(held) if isinstance(held, dict) else None
     named = held.items() if isinstance(held, dict) else zip(map(str, range(len(held))), held, strict=True)
-    items = [_text(item, (place, name), True) for name, item in named]
+    items = [_TEXTS[item._tp_kind](item, (place, name), True) for name, item in named]
     if isinstance(seen, Shelf) and seen.items == items and seen.names == names:
         return seen.text
     if names is None:
@@ -279,6 +270,16 @@ def _structure_text(structure: Dict[Any] | List[Any], place: Place) -> str:
         text = f'{{"kind": "Dict", "items": {{{", ".join(pairs)}}}}}'
     structure._tp_seen = Shelf(names, items, text)
     return text
+
+
+_TEXTS: Final[Mapping[str, Callable[[Component, Place, bool], str]]] = {
+    "Flow": _flow_text,
+    "Work": _node_text,
+    "Dict": _structure_text,
+    "List": _structure_text,
+}
+"""By the kind of a component, which is quicker to ask for than isinstance; the last argument: it is within a structure,
+where a component says its kind."""
 
 
 def _path(place: Place) -> tuple[str, ...]:

@@ -133,14 +133,18 @@ class Saver:
     saved_at: float | None = None
     """when this process saved last; monotonic"""
     saved: int = 0
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _changed: threading.Condition = field(init=False)
     _thread: threading.Thread | None = None
     _closing: bool = False
     _error: BaseException | None = None
 
+    def __post_init__(self) -> None:
+        self._changed = threading.Condition(self._lock)
+
     def offer(self, new: Offer) -> None:
         """Have a state written, at most a second from now."""
-        with self._changed:
+        with self._lock:  # as it is called in each iteration, not the condition, which takes three times as long
             waited_for = self.pace.pending is not None  # then the thread knows when; it takes the newest one
             if not self.pace.offer(new) or waited_for:
                 return
