@@ -17,9 +17,10 @@ from tests.api.conftest import Team
 from tests.support.command_line import invoke
 from tests.support.kubeserver import KubeServer, Pod
 from tests.support.place import PROGRAMS
+from tests.support.programs.claim_as_pod import kube_of
 from tests.support.repository import ROOT
 from trainpoint.catalog.record import commit_of, snapshot_spec
-from trainpoint.claim.run_object import loaded_json, new_claim, run_body
+from trainpoint.claim.run_object import loaded_json, new_claim, run_body, save_request
 from trainpoint.cli.kube_report import LIMITS
 from trainpoint.cli.main import kubectl
 from trainpoint.format.layout import SnapshotId, TaskPath
@@ -169,6 +170,31 @@ def test_report_is_a_page_of_what_the_objects_say(
     assert all(seen.count(name) > 1 for name in recorded), "each is in the table and in the lineage"
     assert "gone" in seen, "what has no object any more"
     assert run("report", "nobody").exit_code == 1
+
+
+def test_who_may_edit_asks_a_run_to_save_and_its_pod_sees_it(
+    run: Callable[..., Result], recorded: list[str], team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, api = TaskPath(*TASK, namespace=team.namespace), team.pod.api
+    for name, value in {"API_URL": api.url, "API_CA": str(api.authority), "NAMESPACE": team.namespace}.items():
+        monkeypatch.setenv(name, value)
+    kube = kube_of(api.token)
+    refused = run("save", "job/llm")
+    assert (refused.exit_code, "TP202" in refused.stderr) == (1, True), refused.stderr
+
+    def seen() -> str:
+        return save_request(kube.get("checkpointruns", run_object_name(task)) or {})
+
+    assert seen() == ""
+    requests = []
+    for _ in range(2):
+        asked = run("save", "job/llm", person="ada")
+        assert asked.exit_code == 0, asked.stderr
+        assert f"asked {run_object_name(task)} to save" in asked.stdout
+        requests.append(seen())
+    assert len({"", *requests}) == 3, "each is another one"
+    late = run("save", "job/llm", "--wait", "--timeout", "0.1", person="ada")
+    assert (late.exit_code, "does its loop use should_save?" in late.stderr) == (1, True)
 
 
 def test_show_and_what_is_not_there(run: Callable[..., Result], recorded: list[str]) -> None:

@@ -17,7 +17,7 @@ from trainpoint.format.artifacts import ArtifactRecord
 from trainpoint.format.digest import canonical, unseal
 from trainpoint.format.layout import AttemptSuffix, ManifestSuffix
 from trainpoint.format.manifest import Manifest
-from trainpoint.format.marks import LateMetricRecord, PinRecord
+from trainpoint.format.marks import LateMetricRecord, PinRecord, SaveRequestRecord
 from trainpoint.format.ranks import GoRecord, VoteRecord
 from trainpoint.format.records import (
     AttemptRecord,
@@ -45,6 +45,7 @@ READERS: dict[str, Callable[..., object]] = {
     "Go": GoRecord.from_bytes,
     "End": EndRecord.from_bytes,
     "Artifact": ArtifactRecord.from_bytes,
+    "SaveRequest": SaveRequestRecord.from_bytes,
     "Manifest": Manifest.from_bytes,
     "Pin": PinRecord.from_bytes,
     "Metric": LateMetricRecord.from_bytes,

@@ -9,6 +9,8 @@ VERSION: Final = "v1alpha1"
 API_VERSION: Final = f"{GROUP}/{VERSION}"
 Plural = Literal["checkpoints", "checkpointruns", "checkpointpolicies", "checkpointstores"]
 
+SAVE_REQUESTED: Final = "trainpoint.dev/save-requested"
+"""Annotation of a CheckpointRun: whenever its value changes, the process at work saves at its next step."""
 ENV_WORKFLOW: Final = "TRAINPOINT_WORKFLOW"
 ENV_RUN: Final = "TRAINPOINT_RUN"
 ENV_TASK: Final = "TRAINPOINT_TASK"

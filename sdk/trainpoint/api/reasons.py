@@ -55,6 +55,8 @@ INTERRUPTED: Final = "Interrupted"
 # Why it is time to save (trainpoint.policies.save).
 PREEMPTED: Final = "Preempted"
 """the process was asked to end: the final save"""
+SAVE_REQUESTED: Final = "SaveRequested"
+"""a person asked for it"""
 STEPS_PASSED: Final = "StepsPassed"
 TIME_PASSED: Final = "TimePassed"
 

@@ -18,7 +18,16 @@ from trainpoint.claim.announce import put_fence, record_run
 from trainpoint.claim.liveness import ProcessTable, SystemProcesses, liveness
 from trainpoint.claim.pods import holder_pod
 from trainpoint.claim.protocol import Board, read_board, take_stock
-from trainpoint.claim.run_object import HeldClaim, end_json, held, loaded_json, new_claim, run_body, stock_json
+from trainpoint.claim.run_object import (
+    HeldClaim,
+    end_json,
+    held,
+    loaded_json,
+    new_claim,
+    run_body,
+    save_request,
+    stock_json,
+)
 from trainpoint.claim.won import BEAT_SECONDS, Claim, forget, is_open, remember
 from trainpoint.clock import Chance, Clock, rfc3339
 from trainpoint.cluster import Cluster, until_reachable
@@ -84,6 +93,10 @@ class ClusterClaim(Claim):
         """Only for other ranks, who do not ask the API server; to it, whether a pod lives is known."""
         if for_ranks:
             super().start_beat(every_seconds)
+
+    def save_request(self) -> str:
+        """By an annotation of the run object: people here have no key to the bucket."""
+        return save_request(self._cluster.kube.get("checkpointruns", run_object_name(self.task)) or {})
 
     def record_loaded(self, loaded: LoadedRecord) -> None:
         super().record_loaded(loaded)
@@ -172,6 +185,7 @@ class _Claiming:
         try:
             won = self._announce(number, nonce, board, first=current is None)
             won.resume_from = str(run["spec"].get("resumeFrom") or "")
+            won.asked_before = save_request(run)
             return won
         except BaseException:
             forget(nonce)

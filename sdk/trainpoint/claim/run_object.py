@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from trainpoint.api.names import API_VERSION
+from trainpoint.api.names import API_VERSION, SAVE_REQUESTED
 from trainpoint.catalog.labels import labels_of
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
@@ -59,6 +59,11 @@ def held(run: JsonObject) -> HeldClaim | None:
         time=str(claim["time"]),
         ended="end" in claim or "refused" in claim,
     )
+
+
+def save_request(run: JsonObject) -> str:
+    """What people have last asked of a run's process, by annotation; empty: nothing."""
+    return str((run.get("metadata", {}).get("annotations") or {}).get(SAVE_REQUESTED, ""))
 
 
 def new_claim(pod: Pod, me: Holder, *, attempt: int, nonce: str, time: str) -> JsonObject:

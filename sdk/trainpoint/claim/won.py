@@ -9,8 +9,9 @@ from typing import Final
 from trainpoint.claim.history import AttemptView, attempts_on
 from trainpoint.claim.protocol import Board
 from trainpoint.clock import Clock, rfc3339
-from trainpoint.errors import SupersededError
-from trainpoint.format.layout import AttemptSuffix, TaskPath, attempt_key, parse_manifest_key
+from trainpoint.errors import ObjectNotFoundError, SupersededError
+from trainpoint.format.layout import AttemptSuffix, TaskPath, attempt_key, parse_manifest_key, save_request_key
+from trainpoint.format.marks import SaveRequestRecord
 from trainpoint.format.records import AttemptRecord, EndRecord, LoadedRecord, claim_mark
 from trainpoint.store.base import Store
 
@@ -67,6 +68,7 @@ class Claim:
         "_clock",
         "_ended",
         "_previous",
+        "asked_before",
         "beat_error",
         "record",
         "resume_from",
@@ -78,6 +80,8 @@ class Claim:
         self.record = record
         self.resume_from = ""
         """what a person wants the run to resume from, where the claim is told so (``spec.resumeFrom``)"""
+        self.asked_before = ""
+        """the request to save that was there when this attempt began: it was made to another one"""
         self.beat_error: Exception | None = None
         """why the last sign of life could not be written; None if it was"""
         self._board = board
@@ -135,6 +139,18 @@ class Claim:
             self._ended = True
         finally:
             forget(self.uid)
+
+    def save_request(self) -> str:
+        """The newest request of a person to save now, whatever it says; empty: there was none. One request.
+
+        Raises:
+            StoreError, CorruptRecordError.
+        """
+        key = save_request_key(self.task, self.attempt, self.uid)
+        try:
+            return SaveRequestRecord.from_bytes(self.store.get(key), key=key).uid
+        except ObjectNotFoundError:
+            return ""
 
     # --- signs of life ------------------------------------------------------------------------------------------------
 

@@ -265,6 +265,11 @@ def parse_attempt_key(key: str) -> tuple[int, str, AttemptSuffix] | None:
     return int(match[1]), match[2], match[3]  # type: ignore[return-value]
 
 
+def save_request_key(task: TaskPath, attempt: int, uid: str) -> str:
+    """Where people ask an attempt to save now; a later request replaces an earlier one."""
+    return f"{tasks_prefix(task.namespace)}{task._tail}requests/{attempt}-{uid}.save"
+
+
 _RANK = re.compile(r"0|[1-9][0-9]{0,8}")
 
 

@@ -49,6 +49,24 @@ class PinRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class SaveRequestRecord:
+    """``requests/<n>-<uid>.save``: attempt n is asked to save at its next step."""
+
+    uid: str
+    """of this request; the next one has another"""
+    by: str
+    time: str
+
+    def to_bytes(self) -> bytes:
+        return write_record("SaveRequest", {"uid": self.uid, "by": self.by, "time": self.time})
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, key: str) -> SaveRequestRecord:
+        with reading_record("SaveRequest", data, key=key) as value:
+            return cls(str(value["uid"]), str(value["by"]), str(value["time"]))
+
+
+@dataclass(frozen=True, slots=True)
 class LateMetricRecord:
     """``manifests/<…>.metric-<name>-<value>``: one metric, found after the checkpoint was saved."""
 

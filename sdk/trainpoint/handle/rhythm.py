@@ -49,6 +49,7 @@ class Rhythm:
         self._calls_at_save = 0
         self._last_saved_at = clock.monotonic()
         self._asked = False  # the program uses should_save
+        self._requested = False  # somebody asks for a save now
         self._final_asked = False  # should_save has said True for the last time
         self._final_taken = False  # and a save has begun since the signal
 
@@ -74,8 +75,18 @@ class Rhythm:
         if self._progress is not None:
             os.pwrite(self._progress, workflow.encode() + b"\0", struct.calcsize("<q"))
 
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether :meth:`request` has an effect: ranks that go by steps alone do not talk to each other."""
+        return self._world_size == 1 or self._timed
+
+    def request(self) -> None:
+        """Save at the next step, whatever the rhythm. May be called from another thread."""
+        self._requested = self.can_be_asked
+
     def saved(self, step: int | None) -> None:
         """A save begins."""
+        self._requested = False
         self._last_saved_step = step if step is not None else self._last_saved_step
         self._calls_at_save = self._calls
         self._last_saved_at = self._clock.monotonic()
@@ -105,6 +116,7 @@ class Rhythm:
                 step=self._calls if step is None else step,
                 last_step=self._calls_at_save if step is None else self._last_saved_step,
                 seconds_since_save=self._clock.monotonic() - self._last_saved_at,
+                requested=self._requested,
                 preempted=preempted,
                 final_save_due=not self._final_asked,
             )

@@ -25,6 +25,7 @@ from trainpoint.format.records import EndRecord, LoadedRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import arguments, artifacts, launch, narrate
 from trainpoint.handle.arguments import Scalar
+from trainpoint.handle.asked import SaveRequests
 from trainpoint.handle.ranks import First, Refused
 from trainpoint.handle.resume import Resume, Resumed, request_in_force
 from trainpoint.handle.rhythm import Rhythm
@@ -106,6 +107,7 @@ class Writer:
             recorder=_recorder(context),
         )
         self._resumed: Resumed | None = None
+        self._requests = SaveRequests(claimed, self.rhythm, context.chance)
 
     @property
     def attempt(self) -> int:
@@ -169,6 +171,7 @@ class Writer:
         if self.claim.attempt > 0:
             threading.Thread(target=self._sweep, name="trainpoint-sweep", daemon=True).start()
         self.rhythm.begun()
+        self._requests.start()
         return resumed.manifest
 
     def _search(self, target: Path, request: Request | None, refused: Refused) -> Resumed:
@@ -335,6 +338,7 @@ class Writer:
             # The attempt is over either way; a successor sees that this process is gone.
             narrate.logger.warning("the end of attempt %d could not be written down: %s", self.claim.attempt, error)
         finally:
+            self._requests.stop()
             self.rhythm.close()
 
     def abandon(self) -> None:

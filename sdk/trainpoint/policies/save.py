@@ -21,6 +21,8 @@ class SaveInput:
     """completed steps at the last save of this attempt; before the first, those it began with"""
     seconds_since_save: float
     """since the last save, or since the attempt began"""
+    requested: bool = False
+    """somebody asked for a save since the last one"""
     preempted: bool = False
     """this process was asked to end"""
     final_save_due: bool = True
@@ -50,6 +52,10 @@ def nothing_new(i: SaveInput) -> Due | NotDue | None:
     return NotDue() if i.step == i.last_step else None
 
 
+def asked_for(i: SaveInput) -> Due | NotDue | None:
+    return Due(reasons.SAVE_REQUESTED) if i.requested else None
+
+
 def steps_passed(i: SaveInput) -> Due | NotDue | None:
     every = i.settings.every_steps
     return Due(reasons.STEPS_PASSED) if every is not None and i.step - i.last_step >= every else None
@@ -65,6 +71,7 @@ def time_passed(i: SaveInput) -> Due | NotDue | None:
 IS_DUE: Final[tuple[Callable[[SaveInput], Due | NotDue | None], ...]] = (
     final_save,
     nothing_new,
+    asked_for,
     steps_passed,
     time_passed,
 )

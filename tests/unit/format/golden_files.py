@@ -35,6 +35,7 @@ from trainpoint.format.layout import (
     pack_key,
     run_end_key,
     run_key,
+    save_request_key,
     vote_key,
 )
 from trainpoint.format.manifest import (
@@ -47,7 +48,7 @@ from trainpoint.format.manifest import (
     StoredObject,
     task_from_json,
 )
-from trainpoint.format.marks import LateMetricRecord, PinRecord, number_text
+from trainpoint.format.marks import LateMetricRecord, PinRecord, SaveRequestRecord, number_text
 from trainpoint.format.ranks import GoRecord, VoteRecord, derived_uid
 from trainpoint.format.records import (
     AttemptRecord,
@@ -289,6 +290,11 @@ OBJECTS: Final[Mapping[str, Golden]] = dict(
             ),
         ),
         attempt(SWEPT, 0, FIRST, {}, 1),
+        # what people ask of an attempt
+        (
+            save_request_key(TASK, 0, FIRST),
+            record("SaveRequest", SaveRequestRecord("7c1e93f0a2b4d5e6", "me", at(12)), SaveRequestRecord.from_bytes),
+        ),
         # the checkpoints, and what is said of them
         manifest(nothing_in(TASK, DAMAGED)),
         (
@@ -340,6 +346,7 @@ KEYS: Final[Mapping[str, str]] = {
         for suffix in ("intent", "lost", "json", "beat", "loaded", "go", "end")
     },
     "vote": vote_key(TASK, 10, SECOND, 12),
+    "request to save": save_request_key(TASK, 10, SECOND),
     "artifact": artifact_key(TASK, "best_checkpoint", 10, SECOND),
     **{
         f"manifest: {suffix}": manifest_key(TASK, GOOD, suffix)

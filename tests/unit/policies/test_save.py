@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,15 @@ BOTH = SaveSettings(every_steps=10, every_seconds=60)
 )
 def test_is_due_by_steps_or_time(settings: SaveSettings, steps: int, seconds: float, expected: Due | NotDue) -> None:
     assert is_due(SaveInput(settings, step=100 + steps, last_step=100, seconds_since_save=seconds)) == expected
+
+
+@pytest.mark.parametrize("settings", [NEITHER, STEPS, TIME, BOTH])
+def test_a_request_makes_it_due_where_there_is_something_new(settings: SaveSettings) -> None:
+    asked = SaveInput(settings, step=101, last_step=100, seconds_since_save=0, requested=True)
+    assert is_due(asked) == Due("SaveRequested")
+    assert is_due(replace(asked, step=100)) == NotDue()
+    assert is_due(replace(asked, preempted=True)) == Due("Preempted")
+    assert is_due(replace(asked, preempted=True, final_save_due=False)) == NotDue()
 
 
 @pytest.mark.parametrize("settings", [NEITHER, STEPS, TIME, BOTH])

@@ -1,0 +1,64 @@
+"""Somebody asks a training at work to save now, in a directory and on a server."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from click.testing import Result
+
+from tests.support.command_line import invoke
+from tests.support.place import Place
+from trainpoint import Checkpoint
+from trainpoint.handle import asked
+from trainpoint.handle.writer import Writer
+
+DEADLINE_SECONDS = 120.0
+
+
+@pytest.fixture
+def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in place.environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(asked, "LOOK_SECONDS", 0.1)
+    return place.url
+
+
+def test_who_asks_gets_the_checkpoint_of_the_next_step(url: str) -> None:
+    answers: list[Result] = []
+    person = threading.Thread(target=lambda: answers.append(invoke("save", "llm", "--wait", "--store", url)))
+    with Checkpoint(workflow="llm", run="r", store=url, every_steps=10**9) as ckpt:
+        person.start()
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        step = 0
+        saved: list[str] = []
+        while person.is_alive():
+            assert time.monotonic() < deadline, f"{step} steps, saved at {saved}"
+            step += 1
+            if ckpt.should_save(step):
+                saved.append(ckpt.save(step=step).name)
+            person.join(0.02)
+    assert answers[0].exit_code == 0, answers[0].stderr
+    assert answers[0].stdout.split() == saved, "one request is one checkpoint"
+    assert len(saved) == 1
+    assert "asked llm/r/main to save" in answers[0].stderr
+
+
+def test_where_nothing_is_at_work_nobody_is_asked(url: str) -> None:
+    with Checkpoint(workflow="llm", run="r", store=url) as ckpt:
+        ckpt.save(step=1)
+    refused = invoke("save", "llm", "--store", url)
+    assert refused.exit_code == 1
+    assert "no task of run r is at work" in refused.stderr
+
+
+def test_a_request_to_an_earlier_attempt_is_none_to_a_later_one(url: str) -> None:
+    with Checkpoint(workflow="llm", run="r", store=url) as first:
+        assert invoke("save", "llm", "--store", url).exit_code == 0
+        assert isinstance(first._writer, Writer)
+        assert first._writer.claim.save_request()
+    with Checkpoint(workflow="llm", run="r", store=url) as second:
+        assert second.attempt == 1
+        assert isinstance(second._writer, Writer)
+        assert not second._writer.claim.save_request()
