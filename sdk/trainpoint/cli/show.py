@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -12,7 +13,7 @@ import click
 from trainpoint.catalog.base import CheckpointInfo, info_of
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import delete, read_info
-from trainpoint.cli.scope import tasks_in
+from trainpoint.cli.scope import tasks_in, tasks_of_newest_run
 from trainpoint.cli.table import output_option, show_json, show_table
 from trainpoint.cli.words import age, metrics_text, open_catalog, optional, quantity, store_option
 from trainpoint.clock import rfc3339
@@ -23,6 +24,7 @@ from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.latest import latest_of
 from trainpoint.handle.listing import checkpoints
 from trainpoint.handle.load import read_manifest
+from trainpoint.handle.watching import Watch
 from trainpoint.identity import login_name
 
 LIST_LIMIT = 50
@@ -32,14 +34,20 @@ LIST_LIMIT = 50
 @click.argument("scope", required=False)
 @click.option("--all", "everything", is_flag=True, help="With corrupt and superseded ones.")
 @click.option("-n", "--limit", default=LIST_LIMIT, show_default=True, help="Rows at most; 0 for all.")
+@click.option("-w", "--watch", is_flag=True, help="Of the newest run: go on with those to come, a line each.")
 @store_option
 @output_option
-def list_(scope: str | None, everything: bool, limit: int, store: str | None, namespace: str, output: str) -> None:
+def list_(
+    scope: str | None, everything: bool, limit: int, watch: bool, store: str | None, namespace: str, output: str
+) -> None:
     """Checkpoints, newest run first, then newest first.
 
     SCOPE is a workflow, a run, workflow/run, workflow/run/task or workflow/run/task/index; without it, everything.
     """
     catalog = open_catalog(store)
+    if watch:
+        follow(Watch(catalog, tasks_of_newest_run(catalog, scope, namespace), existing=True).until(None), output)
+        return
     found = checkpoints(catalog, tasks_in(catalog, scope, namespace), everything=everything)
     shown = list(islice(found, limit or None))
     more = limit > 0 and next(found, None) is not None
@@ -51,6 +59,18 @@ def list_(scope: str | None, everything: bool, limit: int, store: str | None, na
         show_rows(shown, catalog.clock.now())
     if more:
         click.echo(f"… and more: trainpoint list{' ' + scope if scope else ''} -n 0", err=True)
+
+
+def follow(infos: Iterator[CheckpointInfo], output: str) -> None:
+    """A line for each as it comes."""
+    for info in infos:
+        if output == "json":
+            click.echo(json.dumps(as_json(info), ensure_ascii=False))
+            continue
+        step = f"step {info.step}" if info.step is not None else ""
+        index = f"[{info.index}]" if info.index else ""
+        what = [f"{info.time.astimezone():%H:%M:%S}", f"{info.task}{index}", f"attempt {info.attempt}", step]
+        click.echo("  ".join(filter(None, [*what, metrics_text(info.metrics), quantity(info.size), info.name])))
 
 
 def show_rows(infos: Sequence[CheckpointInfo], now: datetime) -> None:

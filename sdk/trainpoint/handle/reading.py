@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -18,6 +18,7 @@ from trainpoint.handle.listing import CheckpointList, listed
 from trainpoint.handle.load import Reference, best, load_named, read_manifest, resolve
 from trainpoint.handle.runs import RunTask
 from trainpoint.handle.scope import attempt_number, find_tasks, tasks_meant
+from trainpoint.handle.watching import Watch
 from trainpoint.identity import IndexArgument, index_text
 from trainpoint.transfer.download import select
 from trainpoint.transfer.ranged import open_file
@@ -110,6 +111,38 @@ class Reading(ABC):
             owner=owner,
         )
         return listed(self._context.catalog, tasks, series=name, attempt=number, everything=all)
+
+    def watch(
+        self,
+        *,
+        task: str | TaskPath | RunTask | None = None,
+        name: str | None = None,
+        existing: bool = False,
+        timeout: float | None = None,
+    ) -> Iterator[CheckpointInfo]:
+        """Checkpoints as they are committed, each once, through retries; looks every few seconds.
+
+        Args:
+            task: as for :meth:`list`; by default this process's own. All indexes that it has now are watched.
+            name: only this series.
+            existing: first those that are there already, the oldest first.
+            timeout: seconds after which it ends; by default it goes on until the loop is left.
+        Raises:
+            RunNotFoundError: there is no such task.
+            InvalidArgumentError: it is not said which task is meant.
+
+        >>> [info.step for info in ckpt.watch(existing=True, timeout=0)]
+        [100, 200]
+        """
+        self._need_open()
+        tasks = tasks_meant(
+            self._context.catalog,
+            self._own_task,
+            namespace=self._context.namespace,
+            task=task.path if isinstance(task, RunTask) else task,
+        )
+        found = Watch(self._context.catalog, tasks, existing=existing).until(timeout)
+        return (info for info in found if name is None or info.series == name)
 
     def latest(self) -> CheckpointInfo | None:
         """The newest checkpoint of this task that a policy may choose; None if there is none.
