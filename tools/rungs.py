@@ -31,9 +31,7 @@ class RungError(Exception):
 
 def main() -> int:
     """Exit code: 0 if every rung has passed, 1 where one has failed, 130 where somebody has interrupted."""
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell has it ignored in the background, by all children
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background would ignore it
     environ = {**os.environ, RUN: f"{os.getpid()}-{secrets.token_hex(4)}"}
     try:
         Lines({**environ, "CLUSTER": "--keep-cluster"}).run()

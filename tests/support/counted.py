@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from trainpoint.store.base import ObjectInfo, Store
+from trainpoint.store.base import Buffer, ObjectInfo, Store
 from trainpoint.store.memory import PAGE
 
 
@@ -33,10 +33,10 @@ class CountingStore:
         self.requests["LIST"] += 1
         return self._store.children(prefix)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: Buffer) -> None:
         self._store.put(key, data)
 
-    def put_stream(self, key: str, chunks: Iterator[bytes]) -> None:
+    def put_stream(self, key: str, chunks: Iterable[Buffer]) -> None:
         self._store.put_stream(key, chunks)
 
     def read(self, key: str, offset: int, length: int) -> bytes | bytearray | memoryview:

@@ -135,13 +135,13 @@ class Reading(ABC):
         [100, 200]
         """
         self._need_open()
-        tasks = tasks_meant(
-            self._context.catalog,
-            self._own_task,
-            namespace=self._context.namespace,
-            task=task.path if isinstance(task, RunTask) else task,
-        )
-        found = Watch(self._context.catalog, tasks, existing=existing).until(timeout)
+        catalog, own = self._context.catalog, self._own_task
+        if task is None and own is not None:
+            tasks = [own]
+        else:
+            wanted = task.path if isinstance(task, RunTask) else task
+            tasks = tasks_meant(catalog, own, namespace=self._context.namespace, task=wanted)
+        found = Watch(catalog, tasks, existing=existing).until(timeout)
         return (info for info in found if name is None or info.series == name)
 
     def latest(self) -> CheckpointInfo | None:
