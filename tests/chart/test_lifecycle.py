@@ -11,7 +11,7 @@ import pytest
 from tests.chart.conftest import HOME, KINDS, wait_for_kinds
 from tests.support.apiserver import ApiServer
 from tests.support.helm import CHARTS, Helm
-from tests.support.kubeapi import Api
+from tests.support.kubeapi import Api, until
 
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/checkpointstores.trainpoint.dev"
 ADDED = "        - {name: Age, type: date, jsonPath: .metadata.creationTimestamp}\n"
@@ -33,6 +33,19 @@ def server() -> Iterator[ApiServer]:
 def columns(api: Api) -> list[str]:
     version = api.get(CRD).expect(200)["spec"]["versions"][0]
     return [column["name"] for column in version["additionalPrinterColumns"]]
+
+
+def wait_for_storage(api: Api) -> None:
+    """Until the server can list each kind, which it prepares at the first request.
+
+    A deletion of the kind that comes before fails inside of the server, which then tries again after minutes.
+    """
+
+    def not_ready() -> str:
+        answers = {kind: api.get(f"/apis/trainpoint.dev/v1alpha1/{kind}") for kind in KINDS}
+        return ", ".join(f"{kind}: {answer.message}" for kind, answer in answers.items() if answer.status != 200)
+
+    until(not_ready, seconds=120, what="the kinds to be listed")
 
 
 def earlier(folder: Path) -> Path:
@@ -82,6 +95,7 @@ def test_nothing_is_lost_from_one_version_to_the_next_nor_without_the_chart(serv
 
     # Removed in the order that docs/how-to/install.md gives.
     helm.uninstall("team", TEAM)
+    wait_for_storage(api)
     done = server.kubectl("delete", "crd", *(f"{kind}.trainpoint.dev" for kind in KINDS))
     assert done.returncode == 0, done.stderr
     helm.uninstall("trainpoint", HOME)
