@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-LINES: Final = (("unit", "store"), ("check", "chart", "faults", "api"), ("cluster-alone",))
+LINES: Final = (("check", "unit", "chart", "api"), ("store", "faults"), ("cluster-alone",))
 LAST: Final = "cluster-together"
 RUN: Final = "TRAINPOINT_CLUSTER_RUN"
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.cluster import Object
+from tests.support.command_line import invoke
 from tests.support.nodes import Nodes
 from tests.support.release import TeamSpace
 from trainpoint import Checkpoint, NotInJobError, Workflow
+from trainpoint.cli.main import kubectl
 
 PATIENCE_SECONDS = 240
 SEED = "/metaflow"
@@ -119,6 +121,17 @@ def test_a_person_rolls_a_run_back_and_it_goes_on_from_there(team: TeamSpace, no
     assert "start=5 attempt=1" in log_of(team, "llm")
     steps = [(c["spec"]["snapshot"]["attempt"], c["spec"]["snapshot"]["step"]) for c in team.checkpoints("llm")]
     assert sorted(steps) == [(0, 5), (0, 10), (0, 15), (1, 10), (1, 15), (1, 20)]
+
+
+def test_a_person_asks_a_job_to_save_now(team: TeamSpace) -> None:
+    team.train("llm", env={"STEPS": "10000", "SAVE_EVERY": "100000", "STEP_SECONDS": "0.2"})
+    team.namespace.wait_for_log(team.pod_of("llm"), "step=2")
+    assert team.checkpoints("llm") == []
+    asked = invoke("save", "job/llm", "--wait", "--namespace", team.namespace.name, program=kubectl)
+    assert asked.exit_code == 0, asked.stderr
+    (only,) = team.checkpoints("llm")
+    assert asked.stdout.split() == [only["metadata"]["name"]]
+    assert "asked to save now" in team.namespace.logs(team.pod_of("llm"))
 
 
 def test_ranks_of_an_indexed_job_start_from_the_same_and_save_the_same(team: TeamSpace) -> None:
