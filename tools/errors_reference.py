@@ -24,7 +24,7 @@ TARGET = Path(__file__).parent.parent / "docs" / "reference" / "errors.md"
 HEAD = f"""\
 # Errors
 
-<!-- Written by tools/errors_reference.py from sdk/trainpoint/errors.py; change it there and run `make generate`. -->
+<!-- Written by tools/errors_reference.py from sdk/trainpoint/errors/; change it there and run `make generate`. -->
 
 Every error that trainpoint raises on purpose is a `TrainpointError` with a code. `trainpoint explain CODE` prints the
 entry of that code. In Python, each class is importable from `trainpoint` and can also be caught as the builtin
@@ -60,7 +60,7 @@ def reference() -> str:
 
 
 def main(arguments: list[str]) -> int:
-    return write_or_check(TARGET, reference(), source="sdk/trainpoint/errors.py says", arguments=arguments)
+    return write_or_check(TARGET, reference(), source="sdk/trainpoint/errors/ says", arguments=arguments)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> frozenset[str]:
 def test_the_wheel_holds_every_source_file_of_both_packages(wheel: frozenset[str]) -> None:
     folders = (ROOT / "sdk", ROOT / "operator")
     tracked = {p.relative_to(f).as_posix() for p in project_files() for f in folders if p.is_relative_to(f)}
-    assert {"trainpoint/py.typed", "trainpoint_operator/py.typed", "trainpoint/errors.py"} <= tracked
+    assert {"trainpoint/py.typed", "trainpoint_operator/py.typed", "trainpoint/errors/base.py"} <= tracked
     assert any(re.fullmatch(r"trainpoint/api/schema/\w+\.json", name) for name in tracked)
     packaged = {name for name in wheel if ".dist-info/" not in name}
     assert packaged == tracked
