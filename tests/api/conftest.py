@@ -12,6 +12,8 @@ from tests.support.apiserver import ApiServer
 from tests.support.installed import install
 from tests.support.kubeapi import Api
 from tests.support.kubeserver import KubeServer, Pod
+from trainpoint.catalog.record import checkpoint_body, commit_of
+from trainpoint.format.manifest import Manifest, Snapshot
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +43,18 @@ class Team:
     def root(self) -> Api:
         """Administrator of the cluster."""
         return self.server.admin
+
+
+def record(team: Team, snapshot: Snapshot, *, committed: bool = True) -> str:
+    """A checkpoint's object as a pod of the team makes it; its name."""
+    at = f"/apis/trainpoint.dev/v1alpha1/namespaces/{team.namespace}/checkpoints"
+    body = checkpoint_body(snapshot, store_ref="main", policy="")
+    name = str(body["metadata"]["name"])
+    team.pod.api.post(at, body).expect(201)
+    if committed:
+        commit = commit_of(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
+        team.pod.api.patch(f"{at}/{name}/status", {"status": {"commit": commit}}).expect(200)
+    return name
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,12 @@ from collections.abc import Callable
 import pytest
 from click.testing import Result
 
-from tests.api.conftest import Team
+from tests.api.conftest import Team, record
 from tests.support.command_line import invoke
 from tests.support.kubeserver import KubeServer
-from trainpoint.catalog.record import commit_of, snapshot_spec
 from trainpoint.cli.main import kubectl
 from trainpoint.format.layout import SnapshotId, TaskPath
-from trainpoint.format.manifest import Manifest, Snapshot
-from trainpoint.format.reference import CheckpointRef
+from trainpoint.format.manifest import Snapshot
 from trainpoint.policies.app_files import series_name
 
 
@@ -25,20 +23,7 @@ def save(team: Team, task: TaskPath, sequence: int, series: str, *, committed: b
         task, SnapshotId(0, sequence, f"{sequence:016x}"), step=sequence * 10, series=series,
         created_by={"podName": team.pod.name, "podUID": team.pod.uid},
     )  # fmt: skip
-    name = CheckpointRef(task, snapshot.id).name
-    labels = {f"trainpoint.dev/{k}": v for k, v in (("workflow", task.workflow), ("run", task.run))}
-    at = f"/apis/trainpoint.dev/v1alpha1/namespaces/{team.namespace}/checkpoints"
-    body = {
-        "apiVersion": "trainpoint.dev/v1alpha1",
-        "kind": "Checkpoint",
-        "metadata": {"name": name, "labels": labels},
-        "spec": {"snapshot": snapshot_spec(snapshot, "main")},
-    }
-    team.pod.api.post(at, body).expect(201)
-    if committed:
-        commit = commit_of(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
-        team.pod.api.patch(f"{at}/{name}/status", {"status": {"commit": commit}}).expect(200)
-    return name
+    return record(team, snapshot, committed=committed)
 
 
 @pytest.fixture

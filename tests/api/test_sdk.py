@@ -13,20 +13,19 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from tests.api.conftest import Team
+from tests.api.conftest import Team, record
 from tests.support.command_line import invoke
 from tests.support.kubeserver import KubeServer, Pod
 from tests.support.place import PROGRAMS
 from tests.support.programs.claim_as_pod import kube_of
 from tests.support.repository import ROOT
-from trainpoint.catalog.record import commit_of, snapshot_spec
 from trainpoint.claim.run_object import loaded_json, new_claim, run_body, save_request
 from trainpoint.cli.kube_report import LIMITS
 from trainpoint.cli.main import kubectl
 from trainpoint.format.layout import SnapshotId, TaskPath
-from trainpoint.format.manifest import Manifest, Snapshot
+from trainpoint.format.manifest import Snapshot
 from trainpoint.format.records import Holder, LoadedRecord, Skipped
-from trainpoint.format.reference import CheckpointRef, run_object_name
+from trainpoint.format.reference import run_object_name
 from trainpoint.pod import Pod as PodFacts
 
 CROWD = 20
@@ -100,22 +99,7 @@ def recorded(team: Team) -> list[str]:
             parents=("old-1", *names[-1:]), metadata={"lr": 0.1},
             created_by={"podName": team.pod.name, "podUID": team.pod.uid},
         )  # fmt: skip
-        name = CheckpointRef(task, snapshot.id).name
-        labels = {
-            "trainpoint.dev/workflow": task.workflow,
-            "trainpoint.dev/run": task.run,
-            "trainpoint.dev/task": task.task,
-        }
-        body = {
-            "apiVersion": "trainpoint.dev/v1alpha1",
-            "kind": "Checkpoint",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {"snapshot": snapshot_spec(snapshot, "main")},
-        }
-        team.pod.api.post(f"{base}/checkpoints", body).expect(201)
-        commit = commit_of(Manifest(snapshot, "2026-01-01T00:00:00Z", (), ()))
-        team.pod.api.patch(f"{base}/checkpoints/{name}/status", {"status": {"commit": commit}}).expect(200)
-        names.append(name)
+        names.append(record(team, snapshot))
     return names[::-1]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.place import Place
 from tests.support.proxy import Proxy
 from tools.s3server import DEFAULT_BUCKET, S3Server
 from trainpoint.store.s3 import S3Store
@@ -20,6 +21,14 @@ def no_aws_settings_from_outside() -> None:
     """What a developer has in the environment must not reach the tests: obstore reads it too."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
+
+
+@pytest.fixture
+def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A place whose settings this process has, so that its URL is all that a test needs."""
+    for name, value in place.environ.items():
+        monkeypatch.setenv(name, value)
+    return place.url
 
 
 @pytest.fixture(scope="session")

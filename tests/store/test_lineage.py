@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.place import Place
 from trainpoint import Checkpoint, CheckpointNotFoundError, CheckpointRef
 
 
-@pytest.fixture
-def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in place.environ.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(autouse=True)
+def by_ada(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINPOINT_OWNER", "ada")
-    return place.url
 
 
 def go_on(url: str, run: str, step: int, policy: str = "eager") -> CheckpointRef:

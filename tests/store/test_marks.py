@@ -24,13 +24,6 @@ from trainpoint.format.layout import TaskPath, snapshot_data
 TASK = TaskPath("w", "r", "main")
 
 
-@pytest.fixture
-def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in place.environ.items():
-        monkeypatch.setenv(name, value)
-    return place.url
-
-
 def save(url: str, *steps: int, run: str = "r") -> list[CheckpointRef]:
     refs = []
     with Checkpoint(workflow="w", run=run, store=url) as ckpt:

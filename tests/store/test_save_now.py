@@ -9,7 +9,6 @@ import pytest
 from click.testing import Result
 
 from tests.support.command_line import invoke
-from tests.support.place import Place
 from trainpoint import Checkpoint
 from trainpoint.handle import asked
 from trainpoint.handle.writer import Writer
@@ -17,12 +16,9 @@ from trainpoint.handle.writer import Writer
 DEADLINE_SECONDS = 120.0
 
 
-@pytest.fixture
-def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in place.environ.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asked, "LOOK_SECONDS", 0.1)
-    return place.url
 
 
 def test_who_asks_gets_the_checkpoint_of_the_next_step(url: str) -> None:

@@ -21,13 +21,6 @@ TASK = "llm/r/main"
 PATH = TaskPath("llm", "r", "main")
 
 
-@pytest.fixture
-def url(place: Place, monkeypatch: pytest.MonkeyPatch) -> str:
-    for name, value in place.environ.items():
-        monkeypatch.setenv(name, value)
-    return place.url
-
-
 def save(url: str, *steps: int, name: str | None = None) -> None:
     """An attempt that saves so often."""
     with Checkpoint(workflow="llm", run="r", store=url) as ckpt:

@@ -9,7 +9,7 @@ from typing import Final
 
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import read_pin
-from trainpoint.errors import ClusterPermissionError, ClusterUnreachableError, ObjectChangedError, TrainpointError
+from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, TrainpointError
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.app_files import BATCH, by_rule, is_needed, needed
 from trainpoint_operator.engine.resources import CHECKPOINTS
@@ -46,12 +46,11 @@ async def delete_older_files(checkpoints: Sequence[CheckpointView], ctx: Context
             raise
         except ObjectChangedError:
             continue  # pinned, perhaps: it is looked at again as it is now
-        except ClusterPermissionError as error:  # roles of an earlier version; or it was pinned just now
+        except TrainpointError as error:
+            # Roles of an earlier version, or it was pinned just now; or the store is away, and its return, or the next
+            # save, wakes this run.
             logger.warning("key=%s/%s event=older-files-stay error=%s", namespace, one.name, error.message)
             return None
-        except TrainpointError as error:
-            logger.warning("key=%s/%s event=older-files-stay error=%s", namespace, one.name, error.message)
-            return None  # the store is away: its return, or the next save, wakes this run
     return AGAIN_SECONDS if len(going) > MOST else None
 
 

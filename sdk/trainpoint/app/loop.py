@@ -223,9 +223,8 @@ class Loop:
 
     def _capture(self, *, last: bool = False) -> None:
         root = self.root
-        if (
-            not root.consistent or not self.scheduler.busy
-        ):  # no call begins meanwhile: it is this thread that makes them
+        # Where none is at work, no call begins meanwhile: it is this thread that makes them.
+        if not root.consistent or not self.scheduler.busy:
             self._offer(capture(root, left_out=not self._told_left_out))
             return
         with self.scheduler.still(self._patience, anew=last) as running:

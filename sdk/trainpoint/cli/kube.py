@@ -28,7 +28,8 @@ def namespace_options(command: _Command) -> _Command:
     return click.option("-n", "--namespace", default="", metavar="NAME", help="The context's by default.")(with_context)
 
 
-def _catalog(namespace: str, context: str) -> ClusterCatalog:
+def open_namespace(namespace: str, context: str) -> ClusterCatalog:
+    """What the objects of a namespace tell; of the context's where none is named."""
     return ClusterCatalog(Kube.from_kubeconfig(namespace, context))
 
 
@@ -42,7 +43,7 @@ def list_(scope: str | None, limit: int, namespace: str, context: str, output: s
 
     SCOPE is a workflow, a run, workflow/run, workflow/run/task, workflow/run/task/index, or job/NAME.
     """
-    catalog = _catalog(namespace, context)
+    catalog = open_namespace(namespace, context)
     found = catalog.checkpoints(**_selection(catalog, scope))
     shown = found[: limit or None]
     if output == "json":
@@ -85,7 +86,7 @@ def _runs(catalog: ClusterCatalog, name: str | None) -> list[JsonObject]:
 @output_option
 def show(name: str, namespace: str, context: str, output: str) -> None:
     """One checkpoint. NAME is that of its object."""
-    info, value = _catalog(namespace, context).checkpoint(name)
+    info, value = open_namespace(namespace, context).checkpoint(name)
     if output == "json":
         show_json({**as_json(info), "conditions": value.get("status", {}).get("conditions", [])})
         return
@@ -122,7 +123,7 @@ def why(scope: str | None, namespace: str, context: str, output: str) -> None:
 
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """
-    catalog = _catalog(namespace, context)
+    catalog = open_namespace(namespace, context)
     same = runs_of_newest(catalog, scope)
     if output == "json":
         show_json([{"name": r["metadata"]["name"], "spec": r["spec"], "status": r.get("status", {})} for r in same])
@@ -161,7 +162,7 @@ _BYTES: Final[Mapping[intent.Deleted, str]] = {
 @namespace_options
 def rm(names: Sequence[str], yes: bool, namespace: str, context: str) -> None:
     """Delete checkpoints for good: their objects now, their bytes by the operator."""
-    catalog = _catalog(namespace, context)
+    catalog = open_namespace(namespace, context)
     for name in names:
         catalog.checkpoint(name)
     if not yes:

@@ -7,10 +7,8 @@ from typing import Final
 import click
 
 from trainpoint.catalog.base import CheckpointInfo
-from trainpoint.catalog.cluster import ClusterCatalog
-from trainpoint.catalog.kube import Kube
 from trainpoint.cli.app_table import LIST_LIMIT, show_apps
-from trainpoint.cli.kube import namespace_options
+from trainpoint.cli.kube import namespace_options, open_namespace
 from trainpoint.cli.table import output_option
 from trainpoint.clock import SystemClock
 from trainpoint.policies.app_files import SUFFIX, timestamp_of
@@ -33,7 +31,7 @@ def checkpoints(workflow: str | None, limit: int, namespace: str, context: str, 
 
     The first column is what --checkpoint and the pod's annotation take.
     """
-    catalog = ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+    catalog = open_namespace(namespace, context)
     found = apps_of(catalog.checkpoints(workflow=workflow or ""))
     shown = found[: limit or None]
     place = f"namespace {catalog.kube.namespace}" + (f" of {workflow}" if workflow else "")

@@ -9,8 +9,7 @@ from typing import Final
 import click
 
 from trainpoint.catalog.cluster import ClusterCatalog
-from trainpoint.catalog.kube import Kube
-from trainpoint.cli.kube import namespace_options, runs_of_newest
+from trainpoint.cli.kube import namespace_options, open_namespace, runs_of_newest
 from trainpoint.cli.lineage import OnCluster
 from trainpoint.cli.report import output_file, write
 from trainpoint.cli.report_page import AttemptReport, Report, TaskReport
@@ -37,7 +36,7 @@ def kube_report(scope: str | None, output: str | None, namespace: str, context: 
 
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """
-    catalog = ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+    catalog = open_namespace(namespace, context)
     write(gather(catalog, runs_of_newest(catalog, scope), SystemClock().now()), output)
 
 

@@ -8,8 +8,7 @@ from datetime import datetime
 import click
 
 from trainpoint.catalog.cluster import ClusterCatalog, info_of_object
-from trainpoint.catalog.kube import Kube
-from trainpoint.cli.kube import namespace_options
+from trainpoint.cli.kube import namespace_options, open_namespace
 from trainpoint.cli.scope import tasks_of_newest_run
 from trainpoint.cli.table import output_option, show_json, show_table
 from trainpoint.cli.words import age, open_catalog, optional, store_option
@@ -63,7 +62,7 @@ def kube_lineage(name: str, depth: int, namespace: str, context: str, output: st
     Of a run it is what its newest attempt started from. What has no object any more is shown as gone; the store knows
     more: trainpoint lineage.
     """
-    catalog = ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+    catalog = open_namespace(namespace, context)
     lookup = OnCluster(catalog)
     if parse_checkpoint_name(name) is not None:
         catalog.checkpoint(name)  # an error where there is none

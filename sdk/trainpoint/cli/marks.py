@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from trainpoint.catalog import intent, marks
-from trainpoint.catalog.cluster import ClusterCatalog
-from trainpoint.catalog.kube import Kube
-from trainpoint.cli.kube import namespace_options
+from trainpoint.cli.kube import namespace_options, open_namespace
 from trainpoint.cli.words import open_catalog, store_option
 from trainpoint.identity import login_name
 
@@ -45,7 +43,7 @@ def unpin(name: str, force: bool, store: str | None, namespace: str) -> None:
 @namespace_options
 def kube_pin(name: str, reason: str, namespace: str, context: str) -> None:
     """Keep a checkpoint: nothing deletes it until somebody with the verb unpin allows it. NAME is its object's."""
-    catalog = ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+    catalog = open_namespace(namespace, context)
     catalog.checkpoint(name)
     intent.pin(catalog.kube, name, reason=marks.check_reason(reason), by=login_name() or "unknown")
     click.echo(f"pinned {name}")
@@ -56,7 +54,7 @@ def kube_pin(name: str, reason: str, namespace: str, context: str) -> None:
 @namespace_options
 def kube_unpin(name: str, namespace: str, context: str) -> None:
     """Take the pin of a checkpoint away; that takes the verb unpin (role trainpoint-admin)."""
-    catalog = ClusterCatalog(Kube.from_kubeconfig(namespace, context))
+    catalog = open_namespace(namespace, context)
     _, value = catalog.checkpoint(name)
     there = value["spec"].get("pin")
     if there is None:

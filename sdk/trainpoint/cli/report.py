@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.cli.report_page import AttemptReport, Report, TaskReport, page
+from trainpoint.cli.report_page import AttemptReport, Report, TaskReport, page, short_time
 from trainpoint.cli.scope import tasks_of_newest_run
 from trainpoint.cli.why import Told, tell
 from trainpoint.cli.words import next_start, open_catalog, optional, store_option
@@ -71,7 +71,7 @@ def outcome_of(end: RunEndRecord | None) -> str:
     """How a run ended, in words."""
     if end is None:
         return "no end was written down: it goes on, or was killed"
-    return f"{end.outcome}, {end.time[:19].replace('T', ' ')}" + (f": {end.message}" if end.message else "")
+    return f"{end.outcome}, {short_time(end.time)}" + (f": {end.message}" if end.message else "")
 
 
 def _task(catalog: BucketCatalog, task: TaskPath) -> TaskReport:

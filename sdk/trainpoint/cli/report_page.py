@@ -179,14 +179,14 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], classes: dict[s
 def _attempts(attempts: Sequence[AttemptReport]) -> str:
     rows = []
     for one in attempts:
-        ended = _text(_short(one.ended)) + "<br/>" if one.ended else ""
+        ended = _text(short_time(one.ended)) + "<br/>" if one.ended else ""
         lost = f"<br/>lost {one.lost} step{'s' if one.lost > 1 else ''}" if one.lost else ""
         name = f'<span class="name">{_text(one.loaded)}</span><br/>' if one.loaded else ""
         skipped = "".join(f"<br/><small>skipped {_text(what)}: {_text(fault)}</small>" for what, fault in one.skipped)
         rows.append(
             [
                 str(one.number),
-                f"{_text(_short(one.began))}<br/><small>{_text(one.where)}</small>",
+                f"{_text(short_time(one.began))}<br/><small>{_text(one.where)}</small>",
                 f"{ended}{_text(one.ending)}{lost}",
                 str(one.from_step),
                 _text(one.to_step),
@@ -250,7 +250,7 @@ def _time(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _short(rfc3339: str) -> str:
+def short_time(rfc3339: str) -> str:
     """A time as records hold it, always UTC, in the form of :func:`_time`; what is no time stays as it is."""
     return rfc3339[:19].replace("T", " ")
 

@@ -11,8 +11,7 @@ import click
 from trainpoint.api.names import SAVE_REQUESTED
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.cluster import ClusterCatalog
-from trainpoint.catalog.kube import Kube
-from trainpoint.cli.kube import namespace_options, runs_of_newest
+from trainpoint.cli.kube import namespace_options, open_namespace, runs_of_newest
 from trainpoint.cli.scope import tasks_of_newest_run
 from trainpoint.cli.why import tell
 from trainpoint.cli.words import open_catalog, store_option
@@ -85,7 +84,7 @@ def kube_save(scope: str | None, wait: bool, timeout: float, namespace: str, con
 
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """
-    catalog, clock = ClusterCatalog(Kube.from_kubeconfig(namespace, context)), SystemClock()
+    catalog, clock = open_namespace(namespace, context), SystemClock()
     runs = runs_of_newest(catalog, scope)
     names = [str(run["metadata"]["name"]) for run in runs if _at_work(run)]
     if not names:

@@ -101,9 +101,9 @@ class Story:
         """How an attempt ended, or that it has not."""
         if "result" in entry:
             return _how(entry)
-        return (
-            self._open_end() if entry is self.attempts[-1] else "at work still, although a later attempt has taken over"
-        )
+        if entry is self.attempts[-1]:
+            return self._open_end()
+        return "at work still, although a later attempt has taken over"
 
     def _span(self, entry: JsonObject) -> str:
         reached = self.reached(entry)

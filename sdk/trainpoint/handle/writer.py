@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from trainpoint.api import reasons
-from trainpoint.api.names import ENV_PROGRESS_FILE, ENV_TAKEOVER
-from trainpoint.catalog.record import CLOSE_PREEMPTED_SECONDS, CLOSE_SECONDS, Recorder
-from trainpoint.claim.liveness import this_process
-from trainpoint.claim.store import Claim, claim
+from trainpoint.api.names import ENV_PROGRESS_FILE
+from trainpoint.catalog.record import CLOSE_PREEMPTED_SECONDS, CLOSE_SECONDS
+from trainpoint.claim.store import Claim
 from trainpoint.clock import rfc3339
 from trainpoint.context import Context
 from trainpoint.errors import SaveFailedError, TrainpointError
@@ -26,6 +25,7 @@ from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import arguments, artifacts, launch, narrate
 from trainpoint.handle.arguments import Scalar
 from trainpoint.handle.asked import SaveRequests
+from trainpoint.handle.claiming import claim_task, recorder_of
 from trainpoint.handle.ranks import First, Refused
 from trainpoint.handle.resume import Resume, Resumed, request_in_force
 from trainpoint.handle.rhythm import Rhythm
@@ -104,7 +104,7 @@ class Writer:
             chance=context.chance,
             deadline_seconds=save.deadline_seconds,
             on_saved=self._on_saved,
-            recorder=_recorder(context),
+            recorder=recorder_of(context),
         )
         self._resumed: Resumed | None = None
         self._requests = SaveRequests(claimed, self.rhythm, context.chance)
@@ -141,7 +141,7 @@ class Writer:
             context.catalog.store.url,
         )
         request_in_force(context.asked, "", identity.task)  # a mistake in it is told before anything is claimed
-        claimed = _claim(context, identity)
+        claimed = claim_task(context, identity)
         if identity.launched:
             with suppress(TrainpointError):  # said again when it ends
                 launch.begun(context, identity.task)
@@ -344,47 +344,6 @@ class Writer:
     def abandon(self) -> None:
         """In a forked child: forget everything without touching what the parent owns."""
         self.rhythm.abandon()
-
-
-def _claim(context: Context, identity: Identity) -> Claim:
-    """By the API server where there is one, else by the store alone."""
-    me = this_process(context.chance)
-    takeover = context.environ.get(ENV_TAKEOVER, "") not in ("", "0")
-    if context.cluster is None:
-        return claim(
-            context.catalog.store,
-            identity.task,
-            me,
-            owner=identity.owner,
-            clock=context.clock,
-            chance=context.chance,
-            takeover=takeover,
-            on_wait=_say,
-        )
-    from trainpoint.claim.cluster import Claimant, claim_on_cluster  # with the official client
-
-    claimant = Claimant(
-        identity.task, me, identity.owner, context.cluster, context.catalog.store, context.clock, context.chance
-    )
-    return claim_on_cluster(claimant, takeover=takeover, on_wait=_say)
-
-
-def _recorder(context: Context) -> Recorder | None:
-    if context.cluster is None:
-        return None
-    return Recorder(
-        context.cluster.kube,
-        store_ref=context.cluster.store_name,
-        policy=context.cluster.policy,
-        finalizer=context.cluster.finalizer,
-        clock=context.clock,
-        chance=context.chance,
-        warn=lambda message: narrate.logger.warning("%s", message),
-    )
-
-
-def _say(message: str) -> None:
-    narrate.logger.info("%s", message)
 
 
 def _created_by(context: Context, claimed: Claim) -> dict[str, str]:
