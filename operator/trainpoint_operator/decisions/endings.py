@@ -68,6 +68,8 @@ class Attempt:
     """a later attempt has claimed the run"""
     followed: datetime | None = None
     """when it did so, where that was in the same pod"""
+    skipped: bool = False
+    """there were attempts between these two, of which nothing is known"""
 
     @property
     def who(self) -> str:
@@ -97,6 +99,7 @@ def attempt_of(entry: JsonObject, claim: JsonObject) -> Attempt:
         refused=claim.get("refused", {}) if current else {},
         replaced=not current,
         followed=moment(claim.get("time")) if same_pod and not current else None,
+        skipped=int(claim.get("attempt", 0)) > int(entry.get("attempt", 0)) + 1,
     )
 
 
@@ -133,6 +136,8 @@ def _end_of_process(attempt: Attempt, pod: PodView) -> ContainerEnd | None:
         theirs = _may_be_of(attempt.followed, pod)
         if theirs and (pod.running_since is None or pod.running_since + STARTUP > attempt.followed):
             mine = [end for end in mine if end != theirs[-1]]
+        if attempt.skipped:  # one that began in the second of the claim may be theirs who came between
+            mine = [end for end in mine if end.started is not None and end.started + SLACK <= attempt.started]
     elif pod.running_since is not None and pod.running_since + STARTUP <= attempt.started:
         return None
     return mine[-1] if mine else None

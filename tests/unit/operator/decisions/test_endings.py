@@ -325,6 +325,21 @@ def test_where_both_may_be_meant_nothing_is_decided_until_the_next_claim_tells()
     assert found.exit_code == 3
 
 
+def test_the_end_of_an_attempt_that_nobody_has_seen_is_not_taken_for_that_of_the_one_before() -> None:
+    """Its pod began again in the second of its claim, and once more; of its own end the pod tells no more."""
+    seen = pod(ended(10.875, 12.875, 1), last=ended(7.875, 9.875, 3), **OVER)
+    found = decide(seen, of=entry(1, time=7.5), newest=claim(3, 11.875))
+    assert found is not None
+    assert found.exit_code is None
+    direct = decide(
+        pod(ended(10.875, 12.875, 1), last=ended(7.125, 9.875, 3), **OVER),
+        of=entry(2, time=7.5),
+        newest=claim(3, 11.875),
+    )
+    assert direct is not None
+    assert direct.exit_code == 3, "where nobody came between, it is its own"
+
+
 @st.composite
 def lives(draw: st.DrawFn) -> list[tuple[float, float | None, float, int, bool]]:
     """Processes of one pod, in turn: start, claim, end, exit code, and whether it told how it ended."""
