@@ -71,8 +71,9 @@ class Routes:
             return
         namespace = one["metadata"]["namespace"]
         self._enqueue(Key(POLICIES.kind, namespace, ""), 0.0)
+        files = _app_files(old) != _app_files(new)  # an ended run has some, too
         for run in self._caches.runs.all(namespace):  # limits, metric, load policy stand in their status
-            if run.get("status", {}).get("state") not in _SETTLED:
+            if files or run.get("status", {}).get("state") not in _SETTLED:
                 self._enqueue(Key(RUNS.kind, namespace, run["metadata"]["name"]), 0.0)
 
     def store(self, old: JsonObject | None, new: JsonObject | None) -> None:
@@ -127,6 +128,10 @@ def _run_facts(run: JsonObject) -> tuple[object, ...]:
         run.get("status", {}).get("claim"),
         run["metadata"].get("deletionTimestamp"),
     )
+
+
+def _app_files(policy: JsonObject | None) -> object:
+    return policy["spec"].get("appFiles") if policy is not None else None
 
 
 def _intent(value: JsonObject) -> tuple[object, ...]:

@@ -130,6 +130,8 @@ def test_an_empty_policy_has_every_default(team: Team, policies: str) -> None:
         ({"retry": {"backoff": {"base": "10m"}}}, ("backoff.base must not be longer than backoff.max",)),
         ({"metric": {"mode": "Min"}}, ("spec.metric.name", "Required value")),
         ({"metric": {"name": "loss", "mode": "min"}}, ("spec.metric.mode", 'supported values: "Min", "Max"')),
+        ({"appFiles": {"keepLatest": 1}}, ("spec.appFiles.keepLatest", "greater than or equal to 2")),
+        ({"appFiles": {"keepOneEvery": "1 h"}}, ("spec.appFiles.keepOneEvery", "should match")),
         ({"storeRef": {"name": ""}}, ("spec.storeRef.name", "at least 1 chars long")),
     ],
     ids=repr,

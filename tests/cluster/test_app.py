@@ -21,7 +21,8 @@ from trainpoint.catalog.record import checkpoint_body
 from trainpoint.claim.store import read_attempts
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import Manifest, Snapshot
-from trainpoint.policies.app_files import KEPT_NEWEST, series_name, superfluous, timestamp_of
+from trainpoint.policies.app_files import series_name, superfluous, timestamp_of
+from trainpoint.policies.settings import AppFileSettings
 
 PATIENCE_SECONDS = 240
 EXAMPLE = ROOT / "examples" / "app"
@@ -163,7 +164,8 @@ def check_that_older_files_go(team: TeamSpace, task: TaskPath) -> None:
     """As if the app of before had saved twenty times more: of its real files the one stays that was loaded."""
     team.wait_for_run("app", "Succeeded")
     real = {stamp_of(c): c for c in team.namespace.list("checkpoints.trainpoint.dev")}
-    newer = range(max(real) + 1, max(real) + 1 + KEPT_NEWEST)
+    rule = AppFileSettings()
+    newer = range(max(real) + 1, max(real) + 1 + rule.keep_latest)
     catalog, bodies = team.place.catalog(), []
     for number, at in enumerate(newer):
         snapshot = Snapshot(task, SnapshotId(1, 100 + number, f"{number:016x}"), series=series_name(at))
@@ -172,16 +174,21 @@ def check_that_older_files_go(team: TeamSpace, task: TaskPath) -> None:
     team.namespace.apply(*bodies)
 
     loaded = team.run_of("app")["status"]["claim"]["loaded"]["checkpoint"]
-    gone = {at for at in superfluous([*real, *newer]) if real[at]["metadata"]["name"] != loaded}
+    gone = {at for at in superfluous([*real, *newer], rule) if real[at]["metadata"]["name"] != loaded}
     assert gone
-    team.namespace.wait_until(
-        "older files are gone, and nothing else",
-        lambda: {stamp_of(c) for c in team.namespace.list("checkpoints.trainpoint.dev")},
-        lambda left: left == {*real, *newer} - gone,
-    )
+
+    def left() -> set[int]:
+        return {stamp_of(c) for c in team.namespace.list("checkpoints.trainpoint.dev")}
+
+    team.namespace.wait_until("older files are gone, and nothing else", left, lambda now: now == {*real, *newer} - gone)
     stored = {one.timestamp for one in saved_in(catalog, task)}
     assert stored == set(real) - gone, "their bytes, too"
     assert "OlderFilesDeleted" in team.namespace.kubectl("describe", "ckptrun")
+
+    said = json.dumps({"spec": {"appFiles": {"keepLatest": 3, "keepOneEvery": "0s"}}})
+    team.namespace.kubectl("patch", "ckptpolicy", "default", "--type=merge", f"--patch={said}")
+    kept = {*newer[-3:], *(at for at in real if real[at]["metadata"]["name"] == loaded)}
+    team.namespace.wait_until("the policy is followed, also after the end", left, lambda now: now == kept)
 
 
 def stamp_of(checkpoint: Object) -> int:

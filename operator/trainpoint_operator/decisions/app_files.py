@@ -1,4 +1,4 @@
-"""Which checkpoints of an app go by the rule for its files: the last 20 stay, and of every hour the last. Pure.
+"""Which checkpoints of an app go by the rule for its files. Pure.
 
 A training pod may not delete, so the operator applies the rule that an app elsewhere applies itself. Only what is known
 to be good counts, and only that goes: what nobody has looked at yet takes nothing's place.
@@ -11,28 +11,29 @@ from typing import Final
 
 from trainpoint.format.digest import JsonObject
 from trainpoint.policies.app_files import SUFFIX, superfluous, timestamp_of
+from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.views import CheckpointView, JobView
 
 BATCH: Final = 10
 """While an app runs, so many go together: it may save every second, and each deletion wakes others."""
 
 
-def by_rule(checkpoints: Iterable[CheckpointView]) -> list[CheckpointView]:
+def by_rule(checkpoints: Iterable[CheckpointView], rule: AppFileSettings) -> list[CheckpointView]:
     """Those of one task that the rule lets go, oldest first; whether somebody needs them is not asked here."""
     counted: dict[int, list[CheckpointView]] = {}
     for one in checkpoints:
         at = timestamp_of(one.series)
         if at is not None and one.state == "Verified" and one.good and one.latest:
             counted.setdefault(at, []).append(one)
-    going = [one for at in superfluous(counted) for one in counted[at]]
+    going = [one for at in superfluous(counted, rule) for one in counted[at]]
     return [one for one in going if one.pin is None and not one.retain and one.store]
 
 
-def was_superfluous(gone: CheckpointView, checkpoints: Iterable[CheckpointView]) -> bool:
+def was_superfluous(gone: CheckpointView, checkpoints: Iterable[CheckpointView], rule: AppFileSettings) -> bool:
     """Whether a checkpoint whose deletion has begun is one that the rule lets go."""
     at = timestamp_of(gone.series)
     others = (timestamp_of(one.series) for one in checkpoints if one.good)
-    return at is not None and at in superfluous([at, *(other for other in others if other is not None)])
+    return at is not None and at in superfluous([at, *(other for other in others if other is not None)], rule)
 
 
 def needed(runs: Iterable[JsonObject], jobs: Iterable[JobView]) -> frozenset[str]:

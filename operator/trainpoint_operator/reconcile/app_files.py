@@ -10,6 +10,7 @@ from typing import Final
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import read_pin
 from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, TrainpointError
+from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.app_files import BATCH, by_rule, is_needed, needed
 from trainpoint_operator.engine.resources import CHECKPOINTS
@@ -22,16 +23,21 @@ MOST: Final = 50
 AGAIN_SECONDS: Final = 1.0
 
 
-async def delete_older_files(checkpoints: Sequence[CheckpointView], ctx: Context, *, over: bool) -> float | None:
+async def delete_older_files(
+    checkpoints: Sequence[CheckpointView], rule: AppFileSettings | None, ctx: Context, *, over: bool
+) -> float | None:
     """Begin the deletion of what the rule lets go; seconds until the next look, if there is more.
 
     A deletionTimestamp is all that is written: ``reconcile.deletion`` does the rest, also after a restart.
 
     Args:
         checkpoints: all of one task.
+        rule: None where it is not known which policy says so; all of them stay then.
         over: the app has ended, so that the last of them go too.
     """
-    found = [one for one in by_rule(checkpoints) if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
+    if rule is None:
+        return None
+    found = [one for one in by_rule(checkpoints, rule) if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
     if not found or (not over and len(found) < BATCH):
         return None
     namespace = found[0].namespace

@@ -9,11 +9,14 @@ from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import read_pin
 from trainpoint.errors import ClusterUnreachableError, TrainpointError
+from trainpoint.policies.app_files import told
+from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.conditions import Condition
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.app_files import was_superfluous
 from trainpoint_operator.decisions.deletion import Blocked, Delete, DeletionInput, Keep, Wait, may_delete
 from trainpoint_operator.engine.resources import CHECKPOINTS, RUNS
+from trainpoint_operator.reconcile.policies import policy_of
 from trainpoint_operator.reconcile.status import since, write_status
 from trainpoint_operator.reconcile.terminating import kind_terminating, namespace_terminating
 from trainpoint_operator.views import CheckpointView
@@ -67,8 +70,8 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
             text = f"it is pinned in the store ({pin}); once it is no longer needed: trainpoint unpin {view.name}"
             await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.PINNED_IN_STORE, text))
             return BLOCKED_SECONDS
-        rule = was_superfluous(view, ctx.caches.checkpoints.by("run", f"{view.namespace}/{view.run_object}"))
-        by = "the operator, by the rule for files of apps" if rule else "the operator"
+        rule = _rule(view, ctx)
+        by = "the operator, by the rule for files of apps" if rule is not None else "the operator"
         removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by=by)
     except ClusterUnreachableError:
         raise
@@ -79,11 +82,18 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
     ctx.metrics.deleted(view.stored_bytes)
     await _let_go(view, ctx)
     logger.info("key=%s/%s event=deleted objects=%d bytes=%d", view.namespace, view.name, removed, view.stored_bytes)
-    await _tell_run(view, ctx, by_rule=rule)
+    await _tell_run(view, ctx, rule=rule)
     return None
 
 
-async def _tell_run(view: CheckpointView, ctx: Context, *, by_rule: bool) -> None:
+def _rule(view: CheckpointView, ctx: Context) -> AppFileSettings | None:
+    """The rule that lets it go; None: a person does."""
+    rule = policy_of(ctx.caches.runs.get(view.namespace, view.run_object), view.namespace, ctx).app_files
+    others = ctx.caches.checkpoints.by("run", f"{view.namespace}/{view.run_object}")
+    return rule if rule is not None and was_superfluous(view, others, rule) else None
+
+
+async def _tell_run(view: CheckpointView, ctx: Context, *, rule: AppFileSettings | None) -> None:
     """That a checkpoint is gone; of those that an app leaves behind every second, once in a while."""
     run = ctx.caches.runs.get(view.namespace, view.run_object)
     if run is None:
@@ -92,9 +102,9 @@ async def _tell_run(view: CheckpointView, ctx: Context, *, by_rule: bool) -> Non
     step = f" (step {view.step})" if view.step is not None else ""
     text = f"{view.name}{step} was deleted, with its bytes"
     reason = reasons.CHECKPOINT_DELETED
-    if by_rule:
+    if rule is not None:
         reason = reasons.OLDER_FILES_DELETED
-        text = "older checkpoints of the app were deleted: the last 20 stay, of every hour the last, and what is pinned"
+        text = f"older checkpoints of the app were deleted; there stay {told(rule)}, and what is pinned or needed"
     await ctx.events.event(about, reason, text, action="Delete")
 
 

@@ -112,7 +112,8 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         _look_again_at_unfinished(facts, ctx)
     _look_again_at_corrupt(facts, ctx)
     waits = [STORE_AWAY_SECONDS] if unsent else []
-    if (more := await delete_older_files(facts.checkpoints, ctx, over=verdict.over)) is not None:
+    more = await delete_older_files(facts.checkpoints, facts.policy.app_files, ctx, over=verdict.over)
+    if more is not None:
         waits.append(more)
     if told.ended:
         waits.append(ECHO_SECONDS)

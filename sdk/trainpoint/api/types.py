@@ -15,6 +15,7 @@ from trainpoint.api.types_checkpoint import (
 )
 from trainpoint.api.types_checkpointpolicy import (
     CheckpointPolicy,
+    CheckpointPolicyAppFiles,
     CheckpointPolicyLoad,
     CheckpointPolicyMetric,
     CheckpointPolicyRetry,
@@ -66,6 +67,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointPin",
     "CheckpointPolicy",
+    "CheckpointPolicyAppFiles",
     "CheckpointPolicyLoad",
     "CheckpointPolicyMetric",
     "CheckpointPolicyRetry",

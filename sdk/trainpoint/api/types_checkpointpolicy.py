@@ -94,6 +94,20 @@ class CheckpointPolicyRetry(TypedDict):
     backoff: NotRequired[CheckpointPolicyRetryBackoff]
 
 
+class CheckpointPolicyAppFiles(TypedDict):
+    """Which checkpoint files of an app (``trainpoint run app``) stay: each run's newest ones, and of every span of time
+    the newest. What neither keeps is deleted, unless it is pinned or still needed. It holds for files that are there
+    already, too. Checkpoints of training programs are not meant: they stay.
+    """
+
+    keepLatest: NotRequired[int]
+    """So many of the newest stay."""
+    keepOneEvery: NotRequired[str]
+    """Of every span of so much time the newest stays, such as ``1h`` or ``15m``. ``0s``: none but the ``keepLatest``
+    newest. ``1s``: all, since an app has one file a second at most.
+    """
+
+
 class CheckpointPolicySpec(TypedDict):
     """What the jobs do."""
 
@@ -106,6 +120,7 @@ class CheckpointPolicySpec(TypedDict):
     load: NotRequired[CheckpointPolicyLoad]
     save: NotRequired[CheckpointPolicySave]
     retry: NotRequired[CheckpointPolicyRetry]
+    appFiles: NotRequired[CheckpointPolicyAppFiles]
 
 
 class CheckpointPolicyStatus(TypedDict):

@@ -91,7 +91,7 @@ def run_app(
             saver = Saver(
                 ckpt=ckpt,
                 folder=Path(folder),
-                keeper=Keeper(ckpt.delete, refs),
+                keeper=Keeper(ckpt.delete, context.settings.app_files, refs),
                 clock=clock,
                 last_timestamp=known[0].timestamp if known else None,
                 pace=Pace(saved_text=baseline),

@@ -21,7 +21,8 @@ from trainpoint.errors import (
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger
-from trainpoint.policies.app_files import file_name, next_timestamp, series_name, superfluous
+from trainpoint.policies.app_files import file_name, next_timestamp, series_name, superfluous, told
+from trainpoint.policies.settings import AppFileSettings
 
 INTERVAL_SECONDS: Final = 1.0
 """Names have a resolution of one second; so do files."""
@@ -84,9 +85,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Keeper:
-    """The files of this task, and the built-in rule of which of them stay."""
+    """The files of this task, and the rule of which of them stay."""
 
     delete: Callable[[CheckpointRef], None]
+    rule: AppFileSettings
     refs: dict[int, CheckpointRef]
     """by the timestamps in their names"""
     allowed: bool = True
@@ -96,7 +98,7 @@ class Keeper:
         self.refs[timestamp] = ref
         if not self.allowed:
             return
-        for old in superfluous(self.refs):
+        for old in superfluous(self.refs, self.rule):
             doomed = self.refs.pop(old)
             try:
                 self.delete(doomed)
@@ -105,8 +107,8 @@ class Keeper:
             except (StorePermissionError, ClusterPermissionError) as error:
                 self.allowed = False
                 logger.info(
-                    "older checkpoints stay, since this process may not delete (else the last 20 and one an hour are "
-                    "kept): %s",
+                    "older checkpoints stay, since this process may not delete (else there would stay %s): %s",
+                    told(self.rule),
                     error.message,
                 )
                 return

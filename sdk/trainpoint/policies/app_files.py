@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Final
 
 from trainpoint.errors import InvalidArgumentError
+from trainpoint.policies.duration import show_duration
+from trainpoint.policies.settings import AppFileSettings
 
 PREFIX: Final = "lightningapp_checkpoint_"
 SUFFIX: Final = ".json"
-KEPT_NEWEST: Final = 20
-"""The built-in rule keeps so many of the newest, and of every hour the newest."""
-HOUR_SECONDS: Final = 3600
 _LAST: Final = 9_999_999_999
 _NAME = re.compile(rf"{PREFIX}([0-9]{{10}})(?:{re.escape(SUFFIX)})?")
 
@@ -47,9 +46,16 @@ def next_timestamp(now: datetime, last: int | None) -> int:
     return found
 
 
-def superfluous(timestamps: Iterable[int]) -> list[int]:
-    """Those that the built-in rule does not keep, oldest first: neither among the newest 20, nor newest of an hour."""
+def superfluous(timestamps: Iterable[int], rule: AppFileSettings) -> list[int]:
+    """Those that the rule does not keep, oldest first: neither among the newest, nor the newest of their hour."""
     ordered = sorted(set(timestamps))
-    kept = set(ordered[-KEPT_NEWEST:])
-    kept.update({at // HOUR_SECONDS: at for at in ordered}.values())  # of each hour the last one stays
+    kept = set(ordered[-rule.keep_latest :])
+    if rule.keep_one_every_seconds > 0:
+        kept.update({at // rule.keep_one_every_seconds: at for at in ordered}.values())  # of each span the last one
     return [at for at in ordered if at not in kept]
+
+
+def told(rule: AppFileSettings) -> str:
+    """The rule for people: ``the last 20, and of every 1 h the last``."""
+    span = rule.keep_one_every_seconds
+    return f"the last {rule.keep_latest}" + (f", and of every {show_duration(span)} the last" if span > 0 else "")

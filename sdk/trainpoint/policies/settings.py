@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from trainpoint.api.types_checkpointpolicy import (
+    CheckpointPolicyAppFiles,
     CheckpointPolicyLoad,
     CheckpointPolicyMetric,
     CheckpointPolicyRetry,
@@ -75,6 +76,20 @@ class RetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AppFileSettings:
+    """Which checkpoint files of an app stay; those that none of the fields keeps are deleted."""
+
+    keep_latest: int = 20
+    """so many of the newest"""
+    keep_one_every_seconds: float = 3600.0
+    """of every span of so many seconds the newest; 0: nothing but ``keep_latest``"""
+
+    def __post_init__(self) -> None:
+        if self.keep_latest < 2:  # the schema says so too; but with less, a damaged file would leave nothing
+            raise ValueError(f"keep_latest is {self.keep_latest}, less than 2")
+
+
+@dataclass(frozen=True, slots=True)
 class PolicySettings:
     """A compiled CheckpointPolicy."""
 
@@ -84,6 +99,7 @@ class PolicySettings:
     source: str = "the defaults"
     """who says so, in words that finish "… , from …": ``CheckpointPolicy default in policy.yaml``"""
     metric: MetricSettings = field(default_factory=MetricSettings)
+    app_files: AppFileSettings = field(default_factory=AppFileSettings)
 
 
 def settings_from(spec: CheckpointPolicySpec, source: str) -> PolicySettings:
@@ -97,6 +113,7 @@ def settings_from(spec: CheckpointPolicySpec, source: str) -> PolicySettings:
         metric=_metric(spec["metric"]) if "metric" in spec else MetricSettings(),
         save=_save(spec.get("save", {})),
         retry=_retry(spec.get("retry", {})),
+        app_files=_app_files(spec.get("appFiles", {})),
         source=source,
     )
 
@@ -155,6 +172,18 @@ def _retry(retry: CheckpointPolicyRetry) -> RetrySettings:
     )
 
 
+def _app_files(files: CheckpointPolicyAppFiles) -> AppFileSettings:
+    default = AppFileSettings()
+    return AppFileSettings(
+        keep_latest=files.get("keepLatest", default.keep_latest),
+        keep_one_every_seconds=(
+            parse_duration(files["keepOneEvery"], what="appFiles.keepOneEvery")
+            if "keepOneEvery" in files
+            else default.keep_one_every_seconds
+        ),
+    )
+
+
 # --- the compiled form ------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +207,7 @@ def from_json(text: str | bytes, *, where: str) -> PolicySettings:
             metric=_read(MetricSettings, value.get("metric", {})),
             save=_read(SaveSettings, value.get("save", {})),
             retry=_read(RetrySettings, value.get("retry", {})),
+            app_files=_read(AppFileSettings, value.get("app_files", {})),
             source=str(value.get("source", where)),
         )
     except (ValueError, TypeError) as error:
@@ -187,7 +217,7 @@ def from_json(text: str | bytes, *, where: str) -> PolicySettings:
         ) from None
 
 
-_Settings = TypeVar("_Settings", LoadSettings, MetricSettings, SaveSettings, RetrySettings)
+_Settings = TypeVar("_Settings", LoadSettings, MetricSettings, SaveSettings, RetrySettings, AppFileSettings)
 
 
 def _read(cls: type[_Settings], value: Mapping[str, object]) -> _Settings:

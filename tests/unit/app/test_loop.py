@@ -24,6 +24,7 @@ from trainpoint.errors import IncompatibleStateError, NotInJobError, ResumeReque
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.policies.app_files import file_name
+from trainpoint.policies.settings import AppFileSettings, PolicySettings, to_json
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 
 DEADLINE_SECONDS = 120.0
@@ -554,6 +555,17 @@ def test_ten_thousand_iterations_with_a_hook_that_always_says_yes_leave_few_file
     assert objects["data"] == files
     assert sum(objects.values()) <= 6 * (seconds + 1) + 20
     assert states(catalog)[-1]["state"]["vars"]["n"] == 10_000
+
+
+def test_a_policy_says_how_many_files_stay(
+    catalog: BucketCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text(to_json(PolicySettings(app_files=AppFileSettings(2, 0))), encoding="utf-8")
+    monkeypatch.setenv("TRAINPOINT_POLICY", str(policy))
+    for _ in range(5):
+        run_app(Counts(1))
+    assert [state["state"]["vars"]["n"] for state in states(catalog)] == [4, 5]
 
 
 def count(store: MemoryStore) -> Mapping[str, int]:

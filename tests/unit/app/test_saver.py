@@ -13,6 +13,7 @@ from trainpoint.errors import ClusterPermissionError, PinnedError, StorePermissi
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.policies.app_files import file_name
+from trainpoint.policies.settings import AppFileSettings
 
 TASK = TaskPath("app", "run-1", "main")
 
@@ -112,21 +113,28 @@ def grow(keeper: Keeper, count: int) -> None:
 
 def test_older_ones_than_the_last_twenty_go_as_new_ones_come() -> None:
     deletions = Deletions()
-    grow(keeper := Keeper(deletions, {}), 25)
+    grow(keeper := Keeper(deletions, AppFileSettings(), {}), 25)
     assert deletions.done == [ref(n) for n in range(5)]
     assert sorted(keeper.refs) == list(range(5, 25))
 
 
+def test_a_policy_may_say_otherwise() -> None:
+    deletions = Deletions()
+    grow(keeper := Keeper(deletions, AppFileSettings(keep_latest=3, keep_one_every_seconds=10), {}), 25)
+    assert sorted(keeper.refs) == [9, 19, 22, 23, 24]
+    assert len(deletions.done) == 20
+
+
 def test_what_an_earlier_attempt_left_counts_too() -> None:
     deletions = Deletions()
-    keeper = Keeper(deletions, {n: ref(n) for n in range(30)})
+    keeper = Keeper(deletions, AppFileSettings(), {n: ref(n) for n in range(30)})
     keeper.add(30, ref(30))
     assert deletions.done == [ref(n) for n in range(11)]
 
 
 def test_a_pinned_one_stays_and_is_not_asked_for_again() -> None:
     deletions = Deletions(lambda doomed: PinnedError("pinned") if doomed == ref(2) else None)
-    grow(Keeper(deletions, {}), 30)
+    grow(Keeper(deletions, AppFileSettings(), {}), 30)
     assert ref(2) not in deletions.done
     assert len(deletions.done) == 9
     assert deletions.tried == 10
@@ -136,17 +144,18 @@ def test_a_pinned_one_stays_and_is_not_asked_for_again() -> None:
 def test_who_may_not_delete_says_so_once_and_goes_on(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     deletions = Deletions(lambda _: error)
     with caplog.at_level(logging.INFO, logger="trainpoint"):
-        grow(Keeper(deletions, {}), 30)
+        grow(Keeper(deletions, AppFileSettings(), {}), 30)
     assert deletions.tried == 1
     assert [record.message for record in caplog.records if "may not delete" in record.message] == [
-        "older checkpoints stay, since this process may not delete (else the last 20 and one an hour are kept): no"
+        "older checkpoints stay, since this process may not delete (else there would stay the last 20, "
+        "and of every 1 h the last): no"
     ]
 
 
 def test_one_that_cannot_be_deleted_now_is_deleted_after_the_next_save(caplog: pytest.LogCaptureFixture) -> None:
     away = [True]
     deletions = Deletions(lambda _: StoreUnreachableError("away") if away[0] else None)
-    keeper = Keeper(deletions, {})
+    keeper = Keeper(deletions, AppFileSettings(), {})
     with caplog.at_level(logging.WARNING, logger="trainpoint"):
         grow(keeper, 21)
     assert f"{file_name(0)} could not be deleted: away" in caplog.text

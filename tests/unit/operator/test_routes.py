@@ -154,6 +154,16 @@ def test_a_policy_wakes_its_namespace_and_the_runs_that_go_on(world: World) -> N
     assert world.apply("policies", intent("policy", generation=2), "DELETED") == [POLICIES, RUN]
 
 
+def test_which_files_of_apps_stay_matters_to_runs_that_have_ended_too(world: World) -> None:
+    world.apply("runs", run_object(status={"state": "Succeeded"}))
+    world.apply("policies", intent("policy"))
+    world.woken()
+    fewer = {**intent("policy", generation=2), "spec": {"appFiles": {"keepLatest": 3}}}
+    assert world.apply("policies", fewer) == [POLICIES, RUN]
+    more = intent("policy", generation=3)
+    assert world.apply("policies", {**more, "spec": {**fewer["spec"], "retry": {"limit": 1}}}) == [POLICIES]
+
+
 def test_a_store_wakes_itself_and_the_policies_that_rest_on_it(world: World) -> None:
     assert world.apply("stores", intent("store")) == [POLICIES, STORE]
     assert world.apply("stores", with_status(intent("store"), checkpoints=7)) == []

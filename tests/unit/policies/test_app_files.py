@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainpoint.errors import InvalidArgumentError
-from trainpoint.policies.app_files import KEPT_NEWEST, file_name, next_timestamp, series_name, superfluous, timestamp_of
+from trainpoint.policies.app_files import file_name, next_timestamp, series_name, superfluous, timestamp_of, told
+from trainpoint.policies.settings import AppFileSettings
 
 HOUR = 3600
+RULE = AppFileSettings()
+KEPT_NEWEST = RULE.keep_latest
 BEGUN = 1_665_500_400
 """a full hour"""
 
@@ -66,21 +69,45 @@ def test_no_name_gets_an_eleventh_digit() -> None:
 def test_the_newest_twenty_stay_and_of_each_hour_the_newest() -> None:
     first_hour = [BEGUN + n for n in range(100)]
     second_hour = [BEGUN + HOUR + n for n in range(30)]
-    gone = superfluous([*second_hour, *first_hour])
+    gone = superfluous([*second_hour, *first_hour], RULE)
     assert gone == [*first_hour[:-1], *second_hour[:10]]
 
 
 def test_twenty_or_fewer_all_stay() -> None:
-    assert superfluous(range(BEGUN, BEGUN + KEPT_NEWEST)) == []
-    assert superfluous([]) == []
+    assert superfluous(range(BEGUN, BEGUN + KEPT_NEWEST), RULE) == []
+    assert superfluous([], RULE) == []
 
 
-@given(st.lists(st.integers(0, 40 * HOUR), max_size=200))
-def test_what_stays_is_bounded_and_covers_every_hour(stamps: list[int]) -> None:
-    gone = superfluous(stamps)
-    kept = set(stamps) - set(gone)
-    hours = {stamp // HOUR for stamp in stamps}
-    assert {stamp // HOUR for stamp in kept} == hours
-    assert len(kept) <= KEPT_NEWEST + len(hours)
-    assert set(sorted(set(stamps))[-KEPT_NEWEST:]) <= kept
-    assert superfluous(kept) == [], "applied after each save, it never goes back on what it kept"
+@pytest.mark.parametrize(
+    ("rule", "gone"),
+    [
+        (AppFileSettings(2, 0), [0, 1, 2, 3]),
+        (AppFileSettings(2, 60), [0, 2]),
+        (AppFileSettings(3, 1), []),
+        (AppFileSettings(6, 0), []),
+        (AppFileSettings(1000, 3600), []),
+    ],
+    ids=["the newest alone", "one a minute", "all", "as many as there are", "more than there are"],
+)
+def test_a_policy_may_say_otherwise(rule: AppFileSettings, gone: list[int]) -> None:
+    stamps = [BEGUN, BEGUN + 1, BEGUN + 60, BEGUN + 119, BEGUN + 120, BEGUN + 121]
+    assert superfluous(stamps, rule) == [stamps[n] for n in gone]
+
+
+def test_the_rule_is_told_in_a_few_words() -> None:
+    assert told(RULE) == "the last 20, and of every 1 h the last"
+    assert told(AppFileSettings(5, 0)) == "the last 5"
+
+
+RULES = st.builds(AppFileSettings, st.integers(2, 40), st.sampled_from([0.0, 1.0, 60.0, 5400.0, 86400.0]))
+
+
+@given(st.lists(st.integers(0, 40 * HOUR), max_size=200), RULES)
+def test_what_stays_is_bounded_and_covers_every_hour(stamps: list[int], rule: AppFileSettings) -> None:
+    kept = set(stamps) - set(superfluous(stamps, rule))
+    span = rule.keep_one_every_seconds
+    spans = {stamp // span for stamp in stamps} if span else set()
+    assert {stamp // span for stamp in kept if span} == spans
+    assert len(kept) <= rule.keep_latest + len(spans)
+    assert set(sorted(set(stamps))[-rule.keep_latest :]) <= kept
+    assert superfluous(kept, rule) == [], "applied after each save, it never goes back on what it kept"

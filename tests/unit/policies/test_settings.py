@@ -13,6 +13,7 @@ from trainpoint.api.types import CheckpointPolicySpec
 from trainpoint.errors import InvalidArgumentError, PolicyFileError
 from trainpoint.policies.duration import FOREVER_SECONDS, parse_duration, show_duration
 from trainpoint.policies.settings import (
+    AppFileSettings,
     LoadSettings,
     PolicySettings,
     RetrySettings,
@@ -39,18 +40,21 @@ def test_every_field_is_taken_over() -> None:
             "fatalExitCodes": [2, 78],
             "backoff": {"base": "3s", "max": "2m"},
         },
+        "appFiles": {"keepLatest": 5, "keepOneEvery": "15m"},
     }
     assert settings_from(spec, "policy.yaml") == PolicySettings(
         load=LoadSettings(policy="eager", allowed=("eager", "none")),
         save=SaveSettings(every_steps=7, every_seconds=5400, deadline_seconds=90),
         retry=RetrySettings(1, 2, 4, (2, 78), 3, 120),
+        app_files=AppFileSettings(5, 900),
         source="policy.yaml",
     )
 
 
 def test_the_defaults_are_those_of_the_crd() -> None:
     schema = json.loads(resources.files("trainpoint.api").joinpath("schema/checkpointpolicies.json").read_text("utf-8"))
-    retry = schema["properties"]["spec"]["properties"]["retry"]["properties"]
+    spec = schema["properties"]["spec"]["properties"]
+    retry, files = spec["retry"]["properties"], spec["appFiles"]["properties"]
     filled: CheckpointPolicySpec = {
         "retry": {
             "limit": retry["limit"]["default"],
@@ -58,7 +62,8 @@ def test_the_defaults_are_those_of_the_crd() -> None:
             "startFailures": retry["startFailures"]["default"],
             "fatalExitCodes": retry["fatalExitCodes"]["default"],
             "backoff": {name: inner["default"] for name, inner in retry["backoff"]["properties"].items()},  # type: ignore[typeddict-item]
-        }
+        },
+        "appFiles": {"keepLatest": files["keepLatest"]["default"], "keepOneEvery": files["keepOneEvery"]["default"]},
     }
     assert settings_from(filled, "the defaults") == PolicySettings()
 
@@ -110,6 +115,7 @@ times = st.floats(0, 1e9)
         retry=st.builds(
             RetrySettings, st.integers(), st.integers(), st.integers(), st.lists(st.integers()).map(tuple), times, times
         ),
+        app_files=st.builds(AppFileSettings, st.integers(2), times),
         source=st.text(),
     )
 )
@@ -136,6 +142,7 @@ def test_fields_of_a_newer_version_are_ignored_and_missing_ones_take_their_defau
         '{"save": {"deadline_seconds": null}}',
         '{"retry": {"limit": 1.5}}',
         '{"retry": {"fatal_exit_codes": ["2"]}}',
+        '{"app_files": {"keep_latest": 1}}',
     ],
 )
 def test_what_is_no_compiled_policy_is_refused_by_name(text: str) -> None:

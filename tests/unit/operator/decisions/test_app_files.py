@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 
 from tests.support.runs import LAUNCH, checkpoint, run_object
 from trainpoint.format.digest import JsonObject
-from trainpoint.policies.app_files import HOUR_SECONDS, KEPT_NEWEST, file_name, series_name, timestamp_of
+from trainpoint.policies.app_files import file_name, series_name, timestamp_of
+from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.decisions.app_files import by_rule, is_needed, needed, was_superfluous
 from trainpoint_operator.views import CheckpointView, JobView
 
+RULE = AppFileSettings()
+KEPT_NEWEST = RULE.keep_latest
+HOUR_SECONDS = 3600
 BEGUN = 1_665_500_400
 """a full hour"""
 
@@ -29,13 +33,13 @@ def numbers(found: list[CheckpointView]) -> list[int]:
 
 
 def test_the_last_twenty_stay_and_the_rest_of_the_hour_goes_oldest_first() -> None:
-    assert numbers(by_rule(saved(n) for n in range(1, 26))) == [1, 2, 3, 4, 5]
-    assert by_rule(saved(n) for n in range(1, 21)) == []
+    assert numbers(by_rule((saved(n) for n in range(1, 26)), RULE)) == [1, 2, 3, 4, 5]
+    assert by_rule((saved(n) for n in range(1, 21)), RULE) == []
 
 
 def test_of_each_hour_the_last_stays() -> None:
     earlier = [saved(n, at=BEGUN - HOUR_SECONDS + n) for n in range(1, 4)]
-    assert numbers(by_rule([*earlier, *(saved(n) for n in range(10, 31))])) == [1, 2, 10]
+    assert numbers(by_rule([*earlier, *(saved(n) for n in range(10, 31))], RULE)) == [1, 2, 10]
 
 
 @pytest.mark.parametrize(
@@ -52,19 +56,20 @@ def test_of_each_hour_the_last_stays() -> None:
 )
 def test_what_is_not_known_to_be_good_takes_nothings_place_and_does_not_go(other: dict[str, Any]) -> None:
     twenty = [saved(n) for n in range(10, 10 + KEPT_NEWEST)]
-    assert by_rule([*twenty, saved(50, **other)]) == []
-    assert by_rule([*twenty, saved(1, **other)]) == []
+    assert by_rule([*twenty, saved(50, **other)], RULE) == []
+    assert by_rule([*twenty, saved(1, **other)], RULE) == []
 
 
 def test_a_checkpoint_of_a_training_program_is_no_file_of_an_app() -> None:
-    assert by_rule(checkpoint(0, n, series=series) for n in range(1, 40) for series in ("", "epoch")) == []
+    found = [checkpoint(0, n, series=series) for n in range(1, 40) for series in ("", "epoch")]
+    assert by_rule(found, RULE) == []
 
 
 def test_what_is_pinned_or_to_be_retained_stays() -> None:
     kept = [saved(n) for n in range(10, 30)]
-    assert by_rule([*kept, replace(saved(1), pin={"reason": "table 2"})]) == []
-    assert by_rule([*kept, replace(saved(1), retain=True)]) == []
-    assert numbers(by_rule([*kept, saved(1)])) == [1]
+    assert by_rule([*kept, replace(saved(1), pin={"reason": "table 2"})], RULE) == []
+    assert by_rule([*kept, replace(saved(1), retain=True)], RULE) == []
+    assert numbers(by_rule([*kept, saved(1)], RULE)) == [1]
 
 
 def job(result: str = "", **template: Any) -> JobView:
@@ -116,7 +121,7 @@ def test_whatever_goes_the_newest_good_ones_stay(saves: list[tuple[int, str]], p
     stamps = sorted(dict(saves).items())
     views = [saved(n, at=BEGUN + at, state=state) for n, (at, state) in enumerate(stamps, 1)]
     views = [replace(v, pin={"reason": "r"}) if v.ref.id.sequence in pinned else v for v in views]
-    gone = {one.name for one in by_rule(views)}
+    gone = {one.name for one in by_rule(views, RULE)}
     good = [one for one in views if one.state == "Verified"]
     left = [one for one in good if one.name not in gone]
     assert gone <= {one.name for one in good if one.pin is None}
@@ -124,6 +129,6 @@ def test_whatever_goes_the_newest_good_ones_stay(saves: list[tuple[int, str]], p
     hours = {(timestamp_of(one.series) or 0) // HOUR_SECONDS for one in good}
     assert {(timestamp_of(one.series) or 0) // HOUR_SECONDS for one in left} == hours
     assert len([one for one in left if one.pin is None]) <= KEPT_NEWEST + len(hours)
-    assert by_rule(left) == [], "once applied it lets nothing more go"
+    assert by_rule(left, RULE) == [], "once applied it lets nothing more go"
     there = [one for one in views if one.name not in gone]
-    assert all(was_superfluous(one, there) for one in views if one.name in gone)
+    assert all(was_superfluous(one, there, RULE) for one in views if one.name in gone)

@@ -22,7 +22,8 @@ from trainpoint.format.layout import SnapshotId, attempt_key
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.format.records import AttemptRecord, Holder
 from trainpoint.format.reference import CheckpointRef
-from trainpoint.policies.app_files import KEPT_NEWEST, series_name
+from trainpoint.policies.app_files import series_name
+from trainpoint.policies.settings import AppFileSettings
 from trainpoint.testing import MemoryStore
 from trainpoint_operator.buckets import Buckets
 from trainpoint_operator.context import Context
@@ -32,6 +33,7 @@ from trainpoint_operator.reconcile.app_files import MOST
 from trainpoint_operator.reconcile.checkpoint import reconcile_checkpoint
 from trainpoint_operator.reconcile.run import reconcile_run
 
+KEPT_NEWEST = AppFileSettings().keep_latest
 BEGUN = 1_665_500_400
 RUN = run_object()["metadata"]["name"]
 DELETES = "delete checkpoints"
@@ -129,7 +131,8 @@ def test_a_running_app_keeps_its_last_twenty_and_a_few_more_and_an_ended_one_jus
     scene.settle()
     assert scene.files() == scene.objects() == list(range(80, 100))
     assert set(scene.told(reasons.OLDER_FILES_DELETED)) == {
-        "older checkpoints of the app were deleted: the last 20 stay, of every hour the last, and what is pinned"
+        "older checkpoints of the app were deleted; there stay the last 20, and of every 1 h the last, "
+        "and what is pinned or needed"
     }
     assert scene.told(reasons.CHECKPOINT_DELETED) == []
 
@@ -189,6 +192,40 @@ def test_a_deletion_that_was_begun_is_finished_by_the_next_operator(scene: Scene
     again.world, again.catalog = scene.world, scene.catalog
     again.settle()
     assert again.files() == again.objects() == list(range(11, 31))
+
+
+def test_a_policy_says_how_many(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.world.policy("default", default=True, appFiles={"keepLatest": 3, "keepOneEvery": "0s"})
+    scene.look()
+    scene.settle()
+    assert scene.files() == scene.objects() == [28, 29, 30]
+    assert scene.told(reasons.OLDER_FILES_DELETED)[-1].endswith("there stay the last 3, and what is pinned or needed")
+
+
+@pytest.mark.parametrize(
+    ("named", "policies"),
+    [
+        ("gone", {"other": {}}),
+        ("gone", {"other": {"default": True, "appFiles": {"keepLatest": 3}}}),
+        ("", {"one": {"default": True}, "two": {"default": True}}),
+        ("wrong", {"wrong": {"appFiles": {"keepOneEvery": "soon"}}}),
+        ("", {"wrong": {"default": True, "appFiles": {"keepOneEvery": "soon"}}}),
+    ],
+    ids=["it is gone", "it is gone and there is a default", "two defaults", "unreadable", "the default is unreadable"],
+)
+def test_where_it_is_not_known_which_policy_says_so_all_stay(
+    named: str, policies: dict[str, dict[str, Any]], scene: Scene
+) -> None:
+    scene.save(*range(1, 31))
+    for name, spec in policies.items():
+        scene.world.policy(name, **spec)
+    if named:
+        scene.world.kube.put(RUNS, run_object(policyRef={"name": named}))
+    scene.end()
+    scene.look()
+    assert scene.objects() == list(range(1, 31))
+    assert DELETES not in scene.world.kube.requests
 
 
 def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(scene: Scene) -> None:
