@@ -222,8 +222,9 @@ class Kube:
         except self._error as error:
             raise self._understood(what, error) from None
         except (HTTPError, OSError) as error:
+            why = type(getattr(error, "reason", None) or error).__name__
             raise ClusterUnreachableError(
-                f"the API server does not answer: cannot {what} in namespace {self.namespace} ({type(error).__name__})",
+                f"the API server does not answer: cannot {what} in namespace {self.namespace} ({why})",
                 remedy="see whether it runs, and whether a network policy is in the way",
             ) from None
 
@@ -270,7 +271,9 @@ def _need_client() -> None:
 def _client(configuration: Any) -> Any:
     from kubernetes import client
 
-    configuration.retries = False  # who asks decides how long to go on
+    from trainpoint.catalog.throttled import throttled
+
+    configuration.retries = throttled()  # of all else, who asks decides how long to go on
     return client.ApiClient(configuration)
 
 
