@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from trainpoint.catalog.entries import Entry
 from trainpoint.clock import parse_rfc3339
@@ -15,6 +15,8 @@ from trainpoint.format.reference import CheckpointRef
 
 Status = Literal["Saving", "Committed", "Verified", "Corrupt", "Failed", "Superseded", "Quarantined", "Deleting"]
 """``status.state`` of the kind Checkpoint. A store alone tells Committed, Corrupt, Superseded and Deleting."""
+GOOD: Final[frozenset[Status]] = frozenset({"Committed", "Verified"})
+"""What one may load; the second is a cluster's alone"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import click
 
-from trainpoint.catalog.base import CheckpointInfo
+from trainpoint.catalog.base import GOOD, CheckpointInfo
 from trainpoint.cli.app_table import LIST_LIMIT, show_apps
 from trainpoint.cli.kube import namespace_options, open_namespace
 from trainpoint.cli.table import output_option
 from trainpoint.clock import SystemClock
 from trainpoint.policies.app_files import SUFFIX, timestamp_of
-
-_GOOD: Final = ("Committed", "Verified")
 
 
 @click.group("app", short_help="Checkpoints of apps.")
@@ -45,7 +41,7 @@ def apps_of(infos: list[CheckpointInfo]) -> list[tuple[str, CheckpointInfo]]:
     found = [
         (at, info)
         for info in infos
-        if info.status in _GOOD and (at := timestamp_of(info.series)) is not None and not info.series.endswith(SUFFIX)
+        if info.status in GOOD and (at := timestamp_of(info.series)) is not None and not info.series.endswith(SUFFIX)
     ]
     found.sort(key=lambda pair: (pair[0], pair[1].ref.id), reverse=True)
     return [(info.series + SUFFIX, info) for _, info in found]

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from trainpoint.catalog.base import GOOD
 from trainpoint.catalog.cluster import ClusterCatalog
 from trainpoint.cli.kube import namespace_options, open_namespace, runs_of_newest
 from trainpoint.cli.lineage import OnCluster
@@ -73,7 +74,7 @@ def _task(catalog: ClusterCatalog, run: JsonObject, now: datetime) -> TaskReport
     found = catalog.checkpoints(workflow=task.workflow, run=task.run, task=task.task)
     story = Story(run, found, now)
     lookup = OnCluster(catalog)
-    own = next((info.name for info in story.mine if info.status in ("Committed", "Verified")), "")
+    own = next((info.name for info in story.mine if info.status in GOOD), "")
     starts = [Loaded(own)] if own else lookup.starts(run["metadata"]["name"])
     return TaskReport(
         task=task,

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from trainpoint.api.names import SAVE_REQUESTED
+from trainpoint.catalog.base import GOOD
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.cluster import ClusterCatalog
 from trainpoint.cli.kube import namespace_options, open_namespace, runs_of_newest
@@ -117,7 +118,7 @@ def _at_work(run: JsonObject) -> bool:
 def _newest_object(catalog: ClusterCatalog, run: JsonObject) -> str:
     identity = run["spec"]["identity"]
     found = catalog.checkpoints(workflow=identity["workflow"], run=identity["run"], task=identity["task"])
-    mine = (c for c in found if c.index == identity.get("index", "") and c.status in ("Committed", "Verified"))
+    mine = (c for c in found if c.index == identity.get("index", "") and c.status in GOOD)
     return next((info.name for info in mine), "")
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, tzinfo
 from typing import Final
 
 from trainpoint.api import reasons
-from trainpoint.catalog.base import CheckpointInfo
+from trainpoint.catalog.base import GOOD, CheckpointInfo
 from trainpoint.cli.words import age, next_start
 from trainpoint.clock import parse_rfc3339
 from trainpoint.format.digest import JsonObject
@@ -114,7 +114,7 @@ class Story:
         """The highest step that an attempt has saved: ``15``, ``nothing saved``; without steps, ``3 saved``."""
         if "toStep" in entry:
             return str(entry["toStep"])
-        saved = [c for c in self.mine if c.attempt == entry["attempt"] and c.status in ("Committed", "Verified")]
+        saved = [c for c in self.mine if c.attempt == entry["attempt"] and c.status in GOOD]
         steps = [c.step for c in saved if c.step is not None]
         return str(max(steps)) if steps else f"{len(saved) or 'nothing'} saved"
 
@@ -178,7 +178,7 @@ class Story:
         """What its next attempt would do: ``would load …``, ``nothing to load; …``."""
         resume = self.status.get("resume")
         if resume is None:
-            newest = next((c for c in self.mine if c.latest and c.status in ("Committed", "Verified")), None)
+            newest = next((c for c in self.mine if c.latest and c.status in GOOD), None)
             return next_start(newest)
         if not resume.get("checkpoint"):
             return str(resume["message"])
