@@ -160,7 +160,7 @@ async def _with_finalizer(view: CheckpointView, ctx: Context) -> JsonObject | No
 def _display(view: CheckpointView, commit: JsonObject, run: JsonObject | None, ctx: Context) -> JsonObject | None:
     policy = policy_of(run, view.namespace, ctx)
     shown = {
-        "metric": metric_text(dict(view.metrics), policy.metric),
+        "metric": metric_text(dict(view.metrics), policy.settings.metric.name),
         "size": size_text(int(commit["sizeBytes"])) if commit else "",
     }
     return {name: text for name, text in shown.items() if text} or None

@@ -92,8 +92,8 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         facts.checkpoints,
         facts.claim,
         default=facts.policy.settings.load.policy,
-        metric=facts.policy.metric,
-        highest=facts.policy.highest,
+        metric=facts.policy.settings.metric.name,
+        highest=facts.policy.settings.metric.highest,
         request=_request(facts.run),
         attempts=told.attempts,
     )
