@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trainpoint.clock import parse_rfc3339
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import SnapshotId, TaskPath
-from trainpoint.format.reference import CheckpointRef, run_object_name
+from trainpoint.format.reference import CheckpointRef, parse_checkpoint_name, run_object_name
+from trainpoint.policies.app_files import timestamp_of
 
 DISRUPTION = "DisruptionTarget"
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -18,7 +20,8 @@ MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 WAITING_LIMIT = 200
 ASKING_ANNOTATIONS = ("trainpoint.dev/checkpoint", "trainpoint.dev/resume-from")
 ASKING_VARIABLES = ("TRAINPOINT_CHECKPOINT", "TRAINPOINT_RESUME_FROM")
-"""How a pod says what it is to start from."""
+"""How a pod says what it is to start from; its program's arguments may, too."""
+_BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9._-]+")
 _SOON_OVER = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -249,7 +252,16 @@ def _asks(template: JsonObject) -> tuple[str, ...]:
     environment = (one for container in containers for one in container.get("env") or ())
     said = [annotations.get(name) for name in ASKING_ANNOTATIONS]
     said += [one.get("value") for one in environment if one.get("name") in ASKING_VARIABLES]
+    said += (name for container in containers for name in _checkpoints_named(container))
     return tuple(str(text) for text in said if text)
+
+
+def _checkpoints_named(container: JsonObject) -> Iterator[str]:
+    """By its arguments, such as ``--checkpoint=NAME``, or a line for a shell."""
+    for text in (*(container.get("command") or ()), *(container.get("args") or ())):
+        for word in _BETWEEN_WORDS.split(str(text)):
+            if timestamp_of(word) is not None or parse_checkpoint_name(word) is not None:
+                yield word
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +285,7 @@ class JobView:
     failed_indexes: str
     """of an indexed Job, those that are not tried again: ``1,3-5``"""
     asks: tuple[str, ...]
-    """what its pods are to start from, as their annotations and their environment say it"""
+    """what its pods are to start from, as their annotations, environment and arguments say it"""
 
     @classmethod
     def of(cls, value: JsonObject) -> JobView:

@@ -82,6 +82,10 @@ def annotated(text: str) -> dict[str, Any]:
     return {"metadata": {"annotations": {"trainpoint.dev/checkpoint": text}}}
 
 
+def arguments(*words: str) -> dict[str, Any]:
+    return {"spec": {"containers": [{"command": ["trainpoint"]}, {"args": [*words, "--other", "1"]}]}}
+
+
 OLD = saved(1)
 NEEDS: list[tuple[str, JsonObject, list[JobView]]] = [
     ("an attempt has loaded it", {"status": {"claim": {"loaded": {"checkpoint": OLD.name}}}}, []),
@@ -98,6 +102,9 @@ NEEDS: list[tuple[str, JsonObject, list[JobView]]] = [
         {},
         [job(spec={"containers": [{"env": [{"name": "TRAINPOINT_CHECKPOINT", "value": OLD.series}]}]})],
     ),
+    ("they will ask by an argument", {}, [job(**arguments("--checkpoint", OLD.series))]),
+    ("they will ask by an option with the file", {}, [job(**arguments(f"--checkpoint={file_name(BEGUN + 1)}"))]),
+    ("a line for a shell names it", {}, [job(**arguments("-c", f"app run --checkpoint '{OLD.name}'; sync"))]),
 ]
 
 
