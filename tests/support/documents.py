@@ -18,7 +18,9 @@ run to run:
 - every number, with its unit if it has one (``0.9 s``, ``412 MiB``, ``2m5s``), is ``0``; only of ``echo $?`` it counts
   as it is;
 - white space counts as one blank, and none at the end of a line;
-- ``...`` in a shown line stands for anything in it; alone on a line, for any number of lines.
+- ``...`` in a shown line stands for anything in it; alone on a line, for any number of lines;
+- of ``kubectl logs`` a page shows first what trainpoint says: that is the container's stderr, and nobody knows which of
+  its two streams is read first.
 
 So the words, their order and the number of lines are compared, and the exact figures are not: other tests see to those.
 """
@@ -122,6 +124,8 @@ class Reader:
             following = commands[number + 1][0] if number + 1 < len(commands) else ""
             code, printed = self._command(command)
             assert code == 0 or following == "echo $?", f"{block.where}: `{command}` ended with {code}\n{printed}"
+            if command.startswith("kubectl logs "):
+                printed = _stderr_first(printed)
             same = printed == shown if command == "echo $?" else self._pattern(shown).fullmatch(self._normal(printed))
             assert same, (
                 f"{block.where}: `{command}` does not print what the page shows\n"
@@ -169,6 +173,10 @@ class Reader:
                 "(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + "\n" for line in lines
             )
         )
+
+
+def _stderr_first(printed: str) -> str:
+    return "".join(sorted(printed.splitlines(keepends=True), key=lambda line: not line.startswith("trainpoint  ")))
 
 
 def _commands(text: str) -> Iterator[tuple[str, str]]:
