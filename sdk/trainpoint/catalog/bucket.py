@@ -153,14 +153,23 @@ class BucketCatalog:
     def workflows(self, namespace: str) -> list[str]:
         return list(self.store.children(tasks_prefix(namespace)))
 
-    def tasks(self, namespace: str, workflow: str, run: str) -> list[TaskPath]:
-        """Tasks and indexes of a run, in the order of their names."""
+    def tasks(
+        self, namespace: str, workflow: str, run: str, *, task: str | None = None, index: str | None = None
+    ) -> Iterator[TaskPath]:
+        """Tasks and indexes of a run, in the order of their names; with ``task`` one listing, else one more for each.
+
+        A task is there from its first claim on, also before it has saved anything.
+        """
         root = f"{tasks_prefix(namespace)}{workflow}/{run}/"
-        return [
-            TaskPath(workflow, run, task, "" if index == NO_INDEX else index, namespace)
-            for task in self.store.children(root)
-            for index in self.store.children(f"{root}{task}/")
-        ]
+        if task is not None and index is not None:
+            if self.store.children(f"{root}{task}/{index or NO_INDEX}/"):
+                yield TaskPath(workflow, run, task, index, namespace)
+            return
+        for name in [task] if task is not None else self.store.children(root):
+            for part in self.store.children(f"{root}{name}/"):
+                path = TaskPath(workflow, run, name, "" if part == NO_INDEX else part, namespace)
+                if index in (None, path.index):
+                    yield path
 
     # --- checkpoints --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from trainpoint.api.names import LOCAL_NAMESPACE
@@ -63,7 +63,7 @@ def origin(catalog: BucketCatalog, wanted: str, *, workflow: str, owner: str, ta
         check_name("run", run)
     except IdentityError as error:
         raise NoOriginError(f"{error.message}; {error.remedy}") from None
-    tasks = catalog.tasks(LOCAL_NAMESPACE, named, run)
+    tasks = list(catalog.tasks(LOCAL_NAMESPACE, named, run))
     if not tasks and catalog.run_record(LOCAL_NAMESPACE, named, run) is None:
         raise NoOriginError("; ".join(no_such_run(catalog, LOCAL_NAMESPACE, named, run)))
     there = sorted({path.task for path in tasks})
@@ -87,7 +87,7 @@ def _latest(catalog: BucketCatalog, workflow: str, owner: str, task: str) -> Ori
     raise NoOriginError(f"no run of {workflow} that {owner or 'nobody known'} has launched has a checkpoint{of}{hint}")
 
 
-def _having(catalog: BucketCatalog, tasks: list[TaskPath], task: str) -> Iterator[str]:
+def _having(catalog: BucketCatalog, tasks: Iterable[TaskPath], task: str) -> Iterator[str]:
     for path in tasks:
         if task in ("", path.task) and any(entry.eligible for entry in catalog.entries(path)):
             yield path.task + (f"[{path.index}]" if path.index else "")

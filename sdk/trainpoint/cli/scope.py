@@ -8,7 +8,7 @@ from itertools import groupby
 from trainpoint.catalog.bucket import BucketCatalog, RunSummary
 from trainpoint.errors import CheckpointNotFoundError
 from trainpoint.format.layout import TaskPath
-from trainpoint.handle.scope import find_tasks, tasks_meant, tasks_of
+from trainpoint.handle.scope import find_tasks, tasks_meant
 from trainpoint.handle.visible import EVERY_WORKFLOW, EVERYONE, newest_first
 
 
@@ -26,7 +26,7 @@ def tasks_in(catalog: BucketCatalog, scope: str | None, namespace: str) -> Itera
     if scope is None:
         return find_tasks(catalog, None, namespace=namespace, workflow=EVERY_WORKFLOW, owner=EVERYONE, me="")
     runs = newest_first(catalog, _named(catalog, scope, namespace))
-    return (path for run in runs for path in tasks_of(catalog, run.namespace, run.workflow, run.run))
+    return (path for run in runs for path in catalog.tasks(run.namespace, run.workflow, run.run))
 
 
 def tasks_of_newest_run(catalog: BucketCatalog, scope: str | None, namespace: str) -> list[TaskPath]:

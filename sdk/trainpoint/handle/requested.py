@@ -127,7 +127,7 @@ class Requested:
             return
         except ObjectNotFoundError:
             pass
-        if self.catalog.tasks(own.namespace, request.workflow, request.run):
+        if next(self.catalog.tasks(own.namespace, request.workflow, request.run), None) is not None:
             return
         raise self.failed(*no_such_run(self.catalog, own.namespace, request.workflow, request.run))
 

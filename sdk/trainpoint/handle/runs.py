@@ -17,7 +17,7 @@ from trainpoint.handle.artifacts import Artifact, published, read_artifact
 from trainpoint.handle.latest import latest_of
 from trainpoint.handle.listing import CheckpointList, listed
 from trainpoint.handle.load import best
-from trainpoint.handle.scope import attempt_number, tasks_of
+from trainpoint.handle.scope import attempt_number
 from trainpoint.identity import IndexArgument, index_text
 
 Mode = Literal["min", "max"]
@@ -288,7 +288,7 @@ class WorkflowRun:
         return f"<run {self.pathspec}, begun {self.begun:%Y-%m-%d %H:%M:%S} UTC>"
 
     def _tasks(self, name: str | None) -> tuple[RunTask, ...]:
-        paths = tasks_of(self._catalog, self.namespace, self.workflow, self.name, task=name)
+        paths = self._catalog.tasks(self.namespace, self.workflow, self.name, task=name)
         return tuple(RunTask(self._catalog, path) for path in sorted(paths, key=_by_index))
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from trainpoint.api.names import LOCAL_NAMESPACE
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import IdentityError, InvalidArgumentError, RunNotFoundError
-from trainpoint.format.layout import NO_INDEX, TaskPath, check_index, check_name, tasks_prefix
+from trainpoint.format.layout import NO_INDEX, TaskPath, check_index, check_name
 from trainpoint.handle.visible import EVERY_WORKFLOW, EVERYONE, runs_of
 
 
@@ -90,7 +90,7 @@ def find_tasks(
         whose = EVERYONE if run is not None and owner is None else owner if owner is not None else me
         visible = runs_of(catalog, namespace, workflow, whose)
         runs = ((one.workflow, one.run) for one in visible if run in (None, one.run))
-    found = (path for one in runs for path in tasks_of(catalog, namespace, *one, task=name, index=index))
+    found = (path for one in runs for path in catalog.tasks(namespace, *one, task=name, index=index))
     first = next(found, None)
     if first is None and (workflow, run, name, index) == (EVERY_WORKFLOW, None, None, None):
         return iter(())
@@ -143,35 +143,9 @@ def _wanted(
     return workflow, run, name, index
 
 
-def tasks_of(
-    catalog: BucketCatalog,
-    namespace: str,
-    workflow: str,
-    run: str,
-    *,
-    task: str | None = None,
-    index: str | None = None,
-) -> Iterator[TaskPath]:
-    """Tasks and indexes of a run that has them; with ``task`` one listing, else one more for each task.
-
-    A task is there from its first claim on, also before it has saved anything.
-    """
-    root = f"{tasks_prefix(namespace)}{workflow}/{run}/"
-    if task is not None and index is not None:
-        path = TaskPath(workflow, run, task, index, namespace)
-        if catalog.store.children(f"{root}{task}/{index or NO_INDEX}/"):
-            yield path
-        return
-    for name in [task] if task is not None else catalog.store.children(root):
-        for part in catalog.store.children(f"{root}{name}/"):
-            path = TaskPath(workflow, run, name, "" if part == NO_INDEX else part, namespace)
-            if index is None or path.index == index:
-                yield path
-
-
 def _there(catalog: BucketCatalog, namespace: str, workflow: str, run: str | None) -> str:
     """What there is instead, in words; nothing where no single run is meant."""
     if run is None:
         return ""
-    paths = [str(path).partition(f"{run}/")[2] for path in tasks_of(catalog, namespace, workflow, run)]
+    paths = [str(path).partition(f"{run}/")[2] for path in catalog.tasks(namespace, workflow, run)]
     return f" (of that run there: {', '.join(paths[:8])}{', …' if len(paths) > 8 else ''})" if paths else ""

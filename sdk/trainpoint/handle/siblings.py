@@ -8,7 +8,6 @@ from itertools import islice
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.claim.history import read_attempts
 from trainpoint.format.layout import TaskPath, tasks_prefix
-from trainpoint.handle.scope import tasks_of
 from trainpoint.identity import Identity
 from trainpoint.policies.load import LoadPolicy
 from trainpoint.policies.siblings import former_selves
@@ -77,7 +76,7 @@ def _tasks(catalog: BucketCatalog, own: TaskPath, run: str) -> list[TaskPath]:
     root = f"{tasks_prefix(own.namespace)}{own.workflow}/{run}/"
     names = list(catalog.store.children(root))
     looked_at = [name for name in names if name == own.task] + [name for name in names if name != own.task][:LOOKED_AT]
-    return [path for task in looked_at for path in tasks_of(catalog, own.namespace, own.workflow, run, task=task)]
+    return [path for task in looked_at for path in catalog.tasks(own.namespace, own.workflow, run, task=task)]
 
 
 def _is_done(catalog: BucketCatalog, task: TaskPath) -> bool:
