@@ -125,7 +125,7 @@ class Reader:
             code, printed = self._command(command)
             assert code == 0 or following == "echo $?", f"{block.where}: `{command}` ended with {code}\n{printed}"
             if command.startswith("kubectl logs "):
-                printed = _stderr_first(printed)
+                printed = stderr_first(printed)
             same = printed == shown if command == "echo $?" else self._pattern(shown).fullmatch(self._normal(printed))
             assert same, (
                 f"{block.where}: `{command}` does not print what the page shows\n"
@@ -175,7 +175,7 @@ class Reader:
         )
 
 
-def _stderr_first(printed: str) -> str:
+def stderr_first(printed: str) -> str:
     return "".join(sorted(printed.splitlines(keepends=True), key=lambda line: not line.startswith("trainpoint  ")))
 
 

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documents import LANGUAGES, NEEDS_CLUSTER, NEEDS_S3, Reader, blocks, has_examples, pages
+from tests.support.documents import (
+    LANGUAGES,
+    NEEDS_CLUSTER,
+    NEEDS_S3,
+    Reader,
+    blocks,
+    has_examples,
+    pages,
+    stderr_first,
+)
 from tests.support.repository import ROOT
 
 
@@ -69,3 +78,8 @@ def test_an_example_that_is_wrong_fails(text: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("tests.support.documents.ROOT", tmp_path)
     with pytest.raises(AssertionError, match=r"page\.md:\d"):
         Reader.at(tmp_path / "me", {}).try_page(page_with(text, tmp_path))
+
+
+def test_of_a_containers_two_streams_stderr_is_compared_first_each_in_its_order() -> None:
+    printed = "trainpoint  run llm\nattempt 1\ntrainpoint  loaded\nstep 16\n"
+    assert stderr_first(printed) == "trainpoint  run llm\ntrainpoint  loaded\nattempt 1\nstep 16\n"
