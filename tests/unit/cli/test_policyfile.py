@@ -119,7 +119,7 @@ def test_the_policy_is_found_among_other_documents(tmp_path: Path) -> None:
         ),
         (
             "{retention: {}}",
-            ["spec.retention is not a field (known here: default, storeRef, metric, load, save, retry)"],
+            ["spec.retention is not a field (known here: default, storeRef, metric, load, save, retry, appFiles)"],
         ),
         ("[]", ["spec has to be a map, not a list"]),
         ("{retry: {backoff: 3}, save: [], load: x}", [
@@ -157,7 +157,7 @@ def test_all_problems_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
         "    line 10: spec.load is not allowed: load.policy is needed here, since its default, Fresh, is not one of "
         "load.allowed",
         "    line 12: spec.svae is not a field (did you mean save? known here: default, storeRef, metric, load, save, "
-        "retry)",
+        "retry, appFiles)",
     ]
 
 
