@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 
 WINDOW: Final = 20
 """The newest checkpoints of a task that have an object; older ones are in the bucket alone."""
-APP_WINDOW: Final = 220
-"""The same of an app: it may save every second, and the rule for its files goes by the objects."""
+APP_WINDOW: Final = 200
+"""So many more of an app: it may save every second, and the rule for its files goes by the objects."""
 _UNUSABLE: Final = (CorruptRecordError, UnsafePathError, NewerFormatError, CheckpointNotFoundError)
 
 
@@ -47,7 +47,13 @@ class Found:
 
 
 def look(
-    catalog: BucketCatalog, task: TaskPath, *, recorded: Collection[str], nonces: Collection[str], app: bool = False
+    catalog: BucketCatalog,
+    task: TaskPath,
+    *,
+    recorded: Collection[str],
+    nonces: Collection[str],
+    app: bool = False,
+    kept: int = WINDOW,
 ) -> Found:
     """Compare the newest checkpoints of a task with the objects there are. Makes requests; call it in a thread.
 
@@ -55,6 +61,7 @@ def look(
         recorded: names of Checkpoint objects.
         nonces: of claims that the API server has seen.
         app: its checkpoints are known to be those of an app.
+        kept: so many of an app's newest stay by its policy.
 
     Raises:
         StoreError: the store does not answer, or refuses; nothing is known then.
@@ -69,7 +76,7 @@ def look(
     missing: list[Manifest] = []
     unknown = 0
     for number, entry in enumerate(entries):
-        if number >= (APP_WINDOW if app else WINDOW):
+        if number >= (APP_WINDOW + kept if app else WINDOW):
             break
         if CheckpointRef(task, entry.id).name in recorded or "archived" in entry.markers:
             continue

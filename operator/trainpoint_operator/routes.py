@@ -71,7 +71,7 @@ class Routes:
             return
         namespace = one["metadata"]["namespace"]
         self._enqueue(Key(POLICIES.kind, namespace, ""), 0.0)
-        files = _app_files(old) != _app_files(new)  # an ended run has some, too
+        files = _about_files(old) != _about_files(new)  # an ended run has some, too
         for run in self._caches.runs.all(namespace):  # limits, metric, load policy stand in their status
             if files or run.get("status", {}).get("state") not in _SETTLED:
                 self._enqueue(Key(RUNS.kind, namespace, run["metadata"]["name"]), 0.0)
@@ -130,8 +130,8 @@ def _run_facts(run: JsonObject) -> tuple[object, ...]:
     )
 
 
-def _app_files(policy: JsonObject | None) -> object:
-    return policy["spec"].get("appFiles") if policy is not None else None
+def _about_files(policy: JsonObject | None) -> object:
+    return None if policy is None else (policy["spec"].get("appFiles"), bool(policy["spec"].get("default")))
 
 
 def _intent(value: JsonObject) -> tuple[object, ...]:

@@ -248,7 +248,8 @@ def _end(terminated: JsonObject) -> ContainerEnd:
 
 def _asks(template: JsonObject) -> tuple[str, ...]:
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    containers = (template.get("spec") or {}).get("containers") or ()
+    spec = template.get("spec") or {}
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
     environment = (one for container in containers for one in container.get("env") or ())
     said = [annotations.get(name) for name in ASKING_ANNOTATIONS]
     said += [one.get("value") for one in environment if one.get("name") in ASKING_VARIABLES]
@@ -257,8 +258,9 @@ def _asks(template: JsonObject) -> tuple[str, ...]:
 
 
 def _checkpoints_named(container: JsonObject) -> Iterator[str]:
-    """By its arguments, such as ``--checkpoint=NAME``, or a line for a shell."""
-    for text in (*(container.get("command") or ()), *(container.get("args") or ())):
+    """By its arguments, such as ``--checkpoint=NAME``, or a line for a shell; or by a variable for them."""
+    variables = (one.get("value") or "" for one in container.get("env") or ())
+    for text in (*(container.get("command") or ()), *(container.get("args") or ()), *variables):
         for word in _BETWEEN_WORDS.split(str(text)):
             if timestamp_of(word) is not None or parse_checkpoint_name(word) is not None:
                 yield word

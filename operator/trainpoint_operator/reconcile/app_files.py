@@ -7,13 +7,16 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
+from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import read_pin
 from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, TrainpointError
+from trainpoint.format.digest import JsonObject
 from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.app_files import BATCH, by_rule, is_needed, needed
-from trainpoint_operator.engine.resources import CHECKPOINTS
+from trainpoint_operator.engine.resources import CHECKPOINTS, RUNS
+from trainpoint_operator.reconcile.policies import RunPolicy
 from trainpoint_operator.views import CheckpointView
 
 logger = logging.getLogger(__name__)
@@ -24,21 +27,27 @@ AGAIN_SECONDS: Final = 1.0
 
 
 async def delete_older_files(
-    checkpoints: Sequence[CheckpointView], rule: AppFileSettings | None, ctx: Context, *, over: bool
+    run: JsonObject, checkpoints: Sequence[CheckpointView], policy: RunPolicy, ctx: Context, *, over: bool
 ) -> float | None:
     """Begin the deletion of what the rule lets go; seconds until the next look, if there is more.
 
     A deletionTimestamp is all that is written: ``reconcile.deletion`` does the rest, also after a restart.
 
     Args:
-        checkpoints: all of one task.
-        rule: None where it is not known which policy says so; all of them stay then.
+        checkpoints: all of the run's.
+        policy: where it is not known what it says, all of them stay, and that is told.
         over: the app has ended, so that the last of them go too.
     """
-    if rule is None:
-        return None
-    found = [one for one in by_rule(checkpoints, rule) if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
+    rule = policy.app_files
+    found = [
+        one for one in by_rule(checkpoints, rule or AppFileSettings()) if DATA_FINALIZER in one.finalizers
+    ]  # else the bytes would stay
     if not found or (not over and len(found) < BATCH):
+        return None
+    if rule is None:
+        about = {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind}
+        text = f"older checkpoints of the app stay: {policy.unknown}"
+        await ctx.events.event(about, reasons.OLDER_FILES_STAY, text, warning=True, action="Delete")
         return None
     namespace = found[0].namespace
     names = needed(ctx.caches.runs.all(namespace), ctx.caches.jobs.all(namespace))

@@ -12,30 +12,35 @@ from trainpoint_operator.context import Context
 
 @dataclass(frozen=True, slots=True)
 class RunPolicy:
-    """What a run follows; the defaults where that is no policy, or one that cannot be seen."""
+    """What a run follows; the defaults where that is no policy, or one that cannot be read."""
 
     settings: PolicySettings = field(default_factory=PolicySettings)
-    is_known: bool = True
-    """False: there is a policy, and nobody knows what it says"""
+    unknown: str = ""
+    """why nobody knows what its policy says; empty where that is known"""
 
     @property
     def app_files(self) -> AppFileSettings | None:
-        """What may go; None: nothing, since it is not known."""
-        return self.settings.app_files if self.is_known else None
+        """What may go; None: nothing, since that is not known."""
+        return None if self.unknown else self.settings.app_files
 
 
 def policy_of(run: JsonObject | None, namespace: str, ctx: Context) -> RunPolicy:
-    """The policy that a run names, else its namespace's default, else the defaults."""
-    name = (run or {}).get("spec", {}).get("policyRef", {}).get("name", "")
+    """The policy that its newest attempt follows, else the one that it began with, else the namespace's default."""
+    found = run or {}
+    claimed = found.get("status", {}).get("claim", {}).get("policy", "")
+    name = claimed or found.get("spec", {}).get("policyRef", {}).get("name", "")
     if name:
         named = ctx.caches.policies.get(namespace, name)
-        return _compiled(named) if named is not None else RunPolicy(is_known=False)
+        return _read(named) if named is not None else RunPolicy(unknown=f"CheckpointPolicy {name} does not exist")
     defaults = [p for p in ctx.caches.policies.all(namespace) if p["spec"].get("default")]
-    return _compiled(defaults[0]) if len(defaults) == 1 else RunPolicy(is_known=not defaults)
+    if len(defaults) > 1:
+        return RunPolicy(unknown=f"the namespace has {len(defaults)} default CheckpointPolicies")
+    return _read(defaults[0]) if defaults else RunPolicy()
 
 
-def _compiled(policy: JsonObject) -> RunPolicy:
+def _read(policy: JsonObject) -> RunPolicy:
+    name = policy["metadata"]["name"]
     try:
-        return RunPolicy(settings_from(policy["spec"], f"CheckpointPolicy {policy['metadata']['name']}"))
-    except TrainpointError:
-        return RunPolicy(is_known=False)  # its own condition says what is wrong with it
+        return RunPolicy(settings_from(policy["spec"], f"CheckpointPolicy {name}"))
+    except TrainpointError as error:
+        return RunPolicy(unknown=f"CheckpointPolicy {name} cannot be used: {error.message}")

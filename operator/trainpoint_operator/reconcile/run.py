@@ -112,7 +112,7 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         _look_again_at_unfinished(facts, ctx)
     _look_again_at_corrupt(facts, ctx)
     waits = [STORE_AWAY_SECONDS] if unsent else []
-    more = await delete_older_files(facts.checkpoints, facts.policy.app_files, ctx, over=verdict.over)
+    more = await delete_older_files(facts.run, facts.checkpoints, facts.policy, ctx, over=verdict.over)
     if more is not None:
         waits.append(more)
     if told.ended:
@@ -272,7 +272,8 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
         catalog = await ctx.buckets.of(key.namespace, store)
         recorded = {c.name for c in facts.checkpoints}
         app = any(timestamp_of(c.series) is not None for c in facts.checkpoints)
-        found = await asyncio.to_thread(look, catalog, task, recorded=recorded, nonces=nonces, app=app)
+        kept = facts.policy.settings.app_files.keep_latest
+        found = await asyncio.to_thread(look, catalog, task, recorded=recorded, nonces=nonces, app=app, kept=kept)
     except TrainpointError as error:
         logger.warning("key=%s event=inventory-failed error=%s", key, error.message)
         return True

@@ -96,8 +96,8 @@ class CheckpointPolicyRetry(TypedDict):
 
 class CheckpointPolicyAppFiles(TypedDict):
     """Which checkpoint files of an app (``trainpoint run app``) stay: each run's newest ones, and of every span of time
-    the newest. What neither keeps is deleted, unless it is pinned or still needed. It holds for files that are there
-    already, too. Checkpoints of training programs are not meant: they stay.
+    the newest. What neither keeps is deleted, unless it is pinned or, on a cluster, still needed. It holds for files
+    that are there already, too. Checkpoints of training programs are not meant: they stay.
     """
 
     keepLatest: NotRequired[int]

@@ -198,6 +198,8 @@ class CheckpointRunStatusClaim(TypedDict):
     """16 hexadecimal digits, drawn for every claim; its copy in the store has the same."""
     job: NotRequired[str]
     """Name of the Job that the pod belongs to."""
+    policy: NotRequired[str]
+    """Name of the CheckpointPolicy that the attempt follows."""
     time: str
     """When it was claimed, by the clock of the process. For people; nothing is ordered by it."""
     seen: NotRequired[list[CheckpointRunStatusClaimSeen]]

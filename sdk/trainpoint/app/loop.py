@@ -22,7 +22,7 @@ from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger, speak
-from trainpoint.policies.app_files import SUFFIX, timestamp_of
+from trainpoint.policies.app_files import SUFFIX, timestamp_of, told
 from trainpoint.policies.request import Asked
 
 FINAL_SECONDS: Final = 20.0
@@ -88,10 +88,19 @@ def run_app(
         with tempfile.TemporaryDirectory(
             prefix="trainpoint-app-", dir=context.environ.get(ENV_TEMP_DIR) or None, ignore_cleanup_errors=True
         ) as folder:
+            keeper = Keeper(ckpt.delete, context.settings.app_files, refs)
+            if keeper.too_many and context.cluster is None:  # on a cluster the operator applies the rule
+                rule, source = told(keeper.rule), context.settings.source
+                logger.info(
+                    "with the next save %d older checkpoints go, if not pinned: there stay %s, by %s",
+                    keeper.too_many,
+                    rule,
+                    source,
+                )
             saver = Saver(
                 ckpt=ckpt,
                 folder=Path(folder),
-                keeper=Keeper(ckpt.delete, context.settings.app_files, refs),
+                keeper=keeper,
                 clock=clock,
                 last_timestamp=known[0].timestamp if known else None,
                 pace=Pace(saved_text=baseline),

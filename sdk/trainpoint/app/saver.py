@@ -93,6 +93,11 @@ class Keeper:
     """by the timestamps in their names"""
     allowed: bool = True
 
+    @property
+    def too_many(self) -> int:
+        """Files that an earlier rule, or a pin, has kept, and this rule does not."""
+        return len(superfluous(self.refs, self.rule))
+
     def add(self, timestamp: int, ref: CheckpointRef) -> None:
         """One more good checkpoint is there; those that the rule does not keep go."""
         self.refs[timestamp] = ref

@@ -52,7 +52,8 @@ class Kube:
         config.load_incluster_config(  # type: ignore[no-untyped-call]
             client_configuration=configuration
         )
-        return cls(_client(configuration), namespace)
+        configuration.retries = False  # who asks decides how long to go on
+        return cls(client.ApiClient(configuration), namespace)
 
     @classmethod
     def from_kubeconfig(cls, namespace: str = "", context: str = "") -> Kube:
@@ -76,7 +77,7 @@ class Kube:
                 f"there is no usable kubeconfig: {error}", remedy="set KUBECONFIG, or see `kubectl config view`"
             ) from None
         chosen = namespace or (active or {}).get("context", {}).get("namespace") or "default"
-        return cls(_client(configuration), str(chosen))
+        return cls(patient_client(configuration), str(chosen))
 
     def in_namespace(self, name: str) -> Kube:
         """The same API server and rights, another namespace."""
@@ -222,9 +223,8 @@ class Kube:
         except self._error as error:
             raise self._understood(what, error) from None
         except (HTTPError, OSError) as error:
-            why = type(getattr(error, "reason", None) or error).__name__
             raise ClusterUnreachableError(
-                f"the API server does not answer: cannot {what} in namespace {self.namespace} ({why})",
+                f"the API server does not answer: cannot {what} in namespace {self.namespace} ({type(error).__name__})",
                 remedy="see whether it runs, and whether a network policy is in the way",
             ) from None
 
@@ -268,12 +268,13 @@ def _need_client() -> None:
         )
 
 
-def _client(configuration: Any) -> Any:
+def patient_client(configuration: Any) -> Any:
+    """For people: a busy API server is waited for. (A pod has its own way of waiting, and a last save to make.)"""
     from kubernetes import client
 
     from trainpoint.catalog.throttled import throttled
 
-    configuration.retries = throttled()  # of all else, who asks decides how long to go on
+    configuration.retries = throttled()
     return client.ApiClient(configuration)
 
 

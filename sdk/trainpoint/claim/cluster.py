@@ -179,7 +179,10 @@ class _Claiming:
         stock = take_stock(row.key for row in who.store.list(who.task.manifests))
         number = max(current.attempt if current else -1, board.top, stock.top) + 1
         nonce = who.chance.uid()
-        if not self._swap(run, new_claim(who.cluster.pod, who.me, attempt=number, nonce=nonce, time=self._time())):
+        claim = new_claim(
+            who.cluster.pod, who.me, attempt=number, nonce=nonce, time=self._time(), policy=who.cluster.policy
+        )
+        if not self._swap(run, claim):
             return None
         remember(nonce)
         try:

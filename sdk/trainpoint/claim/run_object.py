@@ -66,8 +66,12 @@ def save_request(run: JsonObject) -> str:
     return str((run.get("metadata", {}).get("annotations") or {}).get(SAVE_REQUESTED, ""))
 
 
-def new_claim(pod: Pod, me: Holder, *, attempt: int, nonce: str, time: str) -> JsonObject:
-    """A claim as it begins. What the attempt before left in it is taken out by the nulls of the merge patch."""
+def new_claim(pod: Pod, me: Holder, *, attempt: int, nonce: str, time: str, policy: str = "") -> JsonObject:
+    """A claim as it begins. What the attempt before left in it is taken out by the nulls of the merge patch.
+
+    Args:
+        policy: name of the CheckpointPolicy that the attempt follows; empty: that of the claim before stays.
+    """
     holder = {
         "name": pod.name,
         "uid": pod.uid,
@@ -83,6 +87,7 @@ def new_claim(pod: Pod, me: Holder, *, attempt: int, nonce: str, time: str) -> J
         "time": time,
         # Not of other controllers: whoever reads it looks for a Job of that name, and takes a missing one as gone.
         "job": pod.controller_name if pod.controller_kind == "Job" else None,
+        **({"policy": policy} if policy else {}),
         "seen": None,
         "firstSequence": None,
         "loaded": None,

@@ -20,7 +20,7 @@ from trainpoint.api.types_checkpointpolicy import (
     CheckpointPolicySave,
     CheckpointPolicySpec,
 )
-from trainpoint.errors import PolicyFileError
+from trainpoint.errors import InvalidArgumentError, PolicyFileError
 from trainpoint.policies.duration import parse_duration
 from trainpoint.policies.load import LoadPolicy
 
@@ -86,7 +86,7 @@ class AppFileSettings:
 
     def __post_init__(self) -> None:
         if self.keep_latest < 2:  # the schema says so too; but with less, a damaged file would leave nothing
-            raise ValueError(f"keep_latest is {self.keep_latest}, less than 2")
+            raise InvalidArgumentError(f"appFiles.keepLatest is {self.keep_latest}, less than 2")
 
 
 @dataclass(frozen=True, slots=True)

@@ -568,6 +568,21 @@ def test_a_policy_says_how_many_files_stay(
     assert [state["state"]["vars"]["n"] for state in states(catalog)] == [4, 5]
 
 
+def test_files_that_an_earlier_policy_has_kept_are_told_before_they_go(
+    catalog: BucketCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        run_app(Counts(1))
+    policy = tmp_path / "policy.json"
+    policy.write_text(to_json(PolicySettings(app_files=AppFileSettings(2, 0), source="few.yaml")), encoding="utf-8")
+    monkeypatch.setenv("TRAINPOINT_POLICY", str(policy))
+    with caplog.at_level(logging.INFO, logger="trainpoint"):
+        run_app(Counts(1))
+    said = "with the next save 3 older checkpoints go, if not pinned: there stay the last 2, by few.yaml"
+    assert said in caplog.messages
+    assert len(states(catalog)) == 2
+
+
 def count(store: MemoryStore) -> Mapping[str, int]:
     found: dict[str, int] = {}
     for row in store.list(""):

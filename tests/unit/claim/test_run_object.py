@@ -16,7 +16,7 @@ from trainpoint.pod import Pod
 
 def claim_of(pod: Pod) -> JsonObject:
     """As it stands on the object: the nulls of the patch take members out."""
-    made = new_claim(pod, process(7), attempt=3, nonce="ab" * 8, time="2026-11-22T09:12:05.000000Z")
+    made = new_claim(pod, process(7), attempt=3, nonce="ab" * 8, time="2026-11-22T09:12:05.000000Z", policy="default")
     stored = {name: value for name, value in made.items() if value is not None}
     assert objections("checkpointruns", "status", {"claim": stored}) == []
     return stored
@@ -29,6 +29,12 @@ def claim_of(pod: Pod) -> JsonObject:
 def test_only_a_job_is_named_as_the_job(kind: str, name: str, job: str | None) -> None:
     pod = Pod("team-a", "llm-x7k2p", "pod-0", controller_kind=kind, controller_name=name)
     assert claim_of(pod).get("job") == job
+
+
+def test_an_attempt_says_which_policy_it_follows_and_a_refused_start_leaves_that_of_the_one_before() -> None:
+    pod = Pod("team-a", "llm-x7k2p", "pod-0")
+    assert claim_of(pod)["policy"] == "default"
+    assert "policy" not in new_claim(pod, process(7), attempt=3, nonce="ab" * 8, time="2026-11-22T09:12:05.000000Z")
 
 
 def test_what_was_loaded_last_leaves_nothing_of_what_was_loaded_before() -> None:

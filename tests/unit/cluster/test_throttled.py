@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from kubernetes import client
 from urllib3 import HTTPResponse
 
-from trainpoint.catalog.kube import Kube, _client
+from tests.support.certificates import private_authority
+from trainpoint.catalog.kube import Kube, patient_client
 from trainpoint.catalog.throttled import LONGEST_SECONDS, WAITS, throttled
 from trainpoint.errors import ClusterUnreachableError
 
@@ -33,7 +38,7 @@ class Server:
     def kube(self) -> Kube:
         configuration = client.Configuration()
         configuration.host = f"http://127.0.0.1:{self.port}"
-        return Kube(_client(configuration), "team-a")
+        return Kube(patient_client(configuration), "team-a")
 
 
 @pytest.fixture
@@ -99,6 +104,26 @@ def test_nobody_has_us_wait_for_an_hour() -> None:
     answer = HTTPResponse(status=429, headers={"Retry-After": "3600"})
     assert throttled().get_retry_after(cast(Any, answer)) == LONGEST_SECONDS
     assert throttled().get_retry_after(cast(Any, HTTPResponse(status=429))) is None
+
+
+def test_an_authority_that_is_not_trusted_is_told_in_the_clients_own_words(tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made = private_authority(tmp_path)
+    context.load_cert_chain(made.certificate, made.key)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=_shake_hands_once, args=(listening, context))
+        thread.start()
+        configuration = client.Configuration()
+        configuration.host = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ClusterUnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+            Kube(patient_client(configuration), "team-a").get("checkpoints", "a")
+        thread.join()
+
+
+def _shake_hands_once(listening: socket.socket, context: ssl.SSLContext) -> None:
+    taken, _ = listening.accept()
+    with taken, suppress(OSError), context.wrap_socket(taken, server_side=True):
+        pass
 
 
 def test_a_server_that_is_away_is_told_at_once_and_by_name() -> None:

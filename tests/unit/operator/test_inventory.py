@@ -15,7 +15,7 @@ from trainpoint.format.digest import seal, unseal
 from trainpoint.format.layout import attempt_key, manifest_key
 from trainpoint.format.manifest import FORMAT_VERSION, Manifest
 from trainpoint.format.reference import CheckpointRef
-from trainpoint_operator.inventory import WINDOW, Found, look
+from trainpoint_operator.inventory import APP_WINDOW, WINDOW, Found, look
 
 SMALL = {"a.txt": File(b"a")}
 
@@ -77,6 +77,14 @@ def test_only_the_newest_have_an_object(saves: Saves) -> None:
     saved = [saves.save(0, n, SMALL) for n in range(1, WINDOW + 6)]
     found = look(saves.catalog, TASK, recorded={name(saved[-1])}, nonces={nonce})
     assert missing(found) == [(0, n) for n in range(6, WINDOW + 5)]
+
+
+def test_of_an_app_so_many_more_have_one_as_its_policy_keeps(saves: Saves) -> None:
+    nonce = saves.claim(0)
+    for n in range(1, APP_WINDOW + 32):
+        saves.save(0, n, SMALL)
+    found = look(saves.catalog, TASK, recorded=(), nonces={nonce}, app=True, kept=30)
+    assert len(found.missing) == APP_WINDOW + 30
 
 
 def test_a_task_that_has_nothing(saves: Saves) -> None:

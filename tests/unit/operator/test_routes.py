@@ -148,10 +148,13 @@ def test_a_policy_wakes_its_namespace_and_the_runs_that_go_on(world: World) -> N
     elsewhere = TaskPath("llm", "llm-else", "main", namespace="team-b")
     world.apply("runs", run_object(elsewhere, status={"state": "Running"}))
     world.woken()
-    assert world.apply("policies", intent("policy")) == [POLICIES, RUN]
+    ended = Key(RUN.kind, "team-a", run_object_name(over))
+    assert world.apply("policies", intent("policy")) == sorted([POLICIES, RUN, ended]), (
+        "an ended one may have files of an app"
+    )
     assert world.apply("policies", with_status(intent("policy"), observedGeneration=1)) == []
     assert world.apply("policies", intent("policy", generation=2)) == [POLICIES, RUN]
-    assert world.apply("policies", intent("policy", generation=2), "DELETED") == [POLICIES, RUN]
+    assert world.apply("policies", intent("policy", generation=2), "DELETED") == sorted([POLICIES, RUN, ended])
 
 
 def test_which_files_of_apps_stay_matters_to_runs_that_have_ended_too(world: World) -> None:
@@ -162,6 +165,8 @@ def test_which_files_of_apps_stay_matters_to_runs_that_have_ended_too(world: Wor
     assert world.apply("policies", fewer) == [POLICIES, RUN]
     more = intent("policy", generation=3)
     assert world.apply("policies", {**more, "spec": {**fewer["spec"], "retry": {"limit": 1}}}) == [POLICIES]
+    assert world.apply("policies", more, "DELETED") == [POLICIES, RUN]
+    assert world.apply("policies", intent("policy", generation=4)) == [POLICIES, RUN], "it is known again"
 
 
 def test_a_store_wakes_itself_and_the_policies_that_rest_on_it(world: World) -> None:

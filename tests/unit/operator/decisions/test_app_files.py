@@ -104,6 +104,12 @@ NEEDS: list[tuple[str, JsonObject, list[JobView]]] = [
     ),
     ("they will ask by an argument", {}, [job(**arguments("--checkpoint", OLD.series))]),
     ("they will ask by an option with the file", {}, [job(**arguments(f"--checkpoint={file_name(BEGUN + 1)}"))]),
+    ("an init container loads it", {}, [job(spec={"initContainers": [{"args": ["load", OLD.name]}]})]),
+    (
+        "a variable that the arguments use",
+        {},
+        [job(spec={"containers": [{"args": ["$(START)"], "env": [{"name": "START", "value": OLD.series}]}]})],
+    ),
     ("a line for a shell names it", {}, [job(**arguments("-c", f"app run --checkpoint '{OLD.name}'; sync"))]),
 ]
 

@@ -204,18 +204,30 @@ def test_a_policy_says_how_many(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "policies"),
+    ("named", "policies", "why"),
     [
-        ("gone", {"other": {}}),
-        ("gone", {"other": {"default": True, "appFiles": {"keepLatest": 3}}}),
-        ("", {"one": {"default": True}, "two": {"default": True}}),
-        ("wrong", {"wrong": {"appFiles": {"keepOneEvery": "soon"}}}),
-        ("", {"wrong": {"default": True, "appFiles": {"keepOneEvery": "soon"}}}),
+        ("gone", {"other": {}}, "CheckpointPolicy gone does not exist"),
+        ("gone", {"other": {"default": True, "appFiles": {"keepLatest": 3}}}, "CheckpointPolicy gone does not exist"),
+        ("", {"one": {"default": True}, "two": {"default": True}}, "the namespace has 2 default CheckpointPolicies"),
+        ("wrong", {"wrong": {"appFiles": {"keepOneEvery": "soon"}}}, "CheckpointPolicy wrong cannot be used: appFiles"),
+        ("wrong", {"wrong": {"appFiles": {"keepLatest": 1}}}, "CheckpointPolicy wrong cannot be used: appFiles"),
+        (
+            "",
+            {"wrong": {"default": True, "appFiles": {"keepOneEvery": "soon"}}},
+            "CheckpointPolicy wrong cannot be used: appFiles",
+        ),
     ],
-    ids=["it is gone", "it is gone and there is a default", "two defaults", "unreadable", "the default is unreadable"],
+    ids=[
+        "it is gone",
+        "it is gone and there is a default",
+        "two defaults",
+        "unreadable",
+        "too few",
+        "the default is unreadable",
+    ],
 )
-def test_where_it_is_not_known_which_policy_says_so_all_stay(
-    named: str, policies: dict[str, dict[str, Any]], scene: Scene
+def test_where_it_is_not_known_what_the_policy_says_all_stay_and_that_is_told(
+    named: str, policies: dict[str, dict[str, Any]], why: str, scene: Scene
 ) -> None:
     scene.save(*range(1, 31))
     for name, spec in policies.items():
@@ -226,6 +238,19 @@ def test_where_it_is_not_known_which_policy_says_so_all_stay(
     scene.look()
     assert scene.objects() == list(range(1, 31))
     assert DELETES not in scene.world.kube.requests
+    (told,) = scene.told(reasons.OLDER_FILES_STAY)
+    assert told.startswith(f"older checkpoints of the app stay: {why}")
+
+
+def test_of_a_run_that_goes_on_under_another_policy_that_one_counts(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.world.policy("few", default=True, appFiles={"keepLatest": 3, "keepOneEvery": "0s"})
+    scene.world.policy("more", appFiles={"keepLatest": 25, "keepOneEvery": "0s"})
+    scene.world.kube.put(RUNS, run_object(policyRef={"name": "few"}))
+    scene.end(policy="more")
+    scene.look()
+    scene.settle()
+    assert scene.files() == list(range(6, 31))
 
 
 def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(scene: Scene) -> None:
