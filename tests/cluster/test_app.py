@@ -173,7 +173,9 @@ def check_that_older_files_go(team: TeamSpace, task: TaskPath) -> None:
         bodies.append(checkpoint_body(snapshot, store_ref="main", policy="default", finalizer=DATA_FINALIZER))
     team.namespace.apply(*bodies)
 
-    loaded = team.run_of("app")["status"]["claim"]["loaded"]["checkpoint"]
+    claim = team.run_of("app")["status"]["claim"]
+    assert claim["policy"] == "default"
+    loaded = claim["loaded"]["checkpoint"]
     gone = {at for at in superfluous([*real, *newer], rule) if real[at]["metadata"]["name"] != loaded}
     assert gone
 
