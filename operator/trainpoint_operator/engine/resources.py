@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainpoint.api.names import GROUP, VERSION
+from trainpoint.format.digest import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Resource:
         scope = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         tail = "".join(f"/{part}" for part in (name, subresource) if part)
         return f"{root}{scope}/{self.plural}{tail}"
+
+    def typed(self, value: JsonObject) -> JsonObject:
+        """An object with its type on it, which those in a list do not have."""
+        return {**value, "apiVersion": self.api_version, "kind": self.kind}
 
 
 CHECKPOINTS: Final = Resource(GROUP, VERSION, "checkpoints", "Checkpoint")

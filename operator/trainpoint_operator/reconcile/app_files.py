@@ -39,15 +39,13 @@ async def delete_older_files(
         over: the app has ended, so that the last of them go too.
     """
     rule = policy.app_files
-    found = [
-        one for one in by_rule(checkpoints, rule or AppFileSettings()) if DATA_FINALIZER in one.finalizers
-    ]  # else the bytes would stay
+    going = by_rule(checkpoints, rule or AppFileSettings())
+    found = [one for one in going if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
     if not found or (not over and len(found) < BATCH):
         return None
     if rule is None:
-        about = {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind}
         text = f"older checkpoints of the app stay: {policy.unknown}"
-        await ctx.events.event(about, reasons.OLDER_FILES_STAY, text, warning=True, action="Delete")
+        await ctx.events.event(RUNS.typed(run), reasons.OLDER_FILES_STAY, text, warning=True, action="Delete")
         return None
     namespace = found[0].namespace
     names = needed(ctx.caches.runs.all(namespace), ctx.caches.jobs.all(namespace))

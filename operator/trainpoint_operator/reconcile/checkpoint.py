@@ -172,7 +172,7 @@ async def _tell(view: CheckpointView, standing: Standing, ctx: Context) -> None:
     if reason is None:
         return
     ready = next(c for c in standing.conditions if c.type == "Ready")
-    about = {"apiVersion": CHECKPOINTS.api_version, "kind": CHECKPOINTS.kind, "metadata": view.meta}
+    about = CHECKPOINTS.typed({"metadata": view.meta})
     await ctx.events.event(about, reason, ready.message, warning=standing.state != "Superseded", action="Verify")
     logger.info(
         "key=%s/%s event=%s reason=%s %s",

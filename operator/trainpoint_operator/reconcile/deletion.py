@@ -98,14 +98,13 @@ async def _tell_run(view: CheckpointView, ctx: Context, *, rule: AppFileSettings
     run = ctx.caches.runs.get(view.namespace, view.run_object)
     if run is None:
         return
-    about = {**run, "apiVersion": RUNS.api_version, "kind": RUNS.kind}
     step = f" (step {view.step})" if view.step is not None else ""
     text = f"{view.name}{step} was deleted, with its bytes"
     reason = reasons.CHECKPOINT_DELETED
     if rule is not None:
         reason = reasons.OLDER_FILES_DELETED
         text = f"older checkpoints of the app were deleted; there stay {told(rule)}, and what is pinned or needed"
-    await ctx.events.event(about, reason, text, action="Delete")
+    await ctx.events.event(RUNS.typed(run), reason, text, action="Delete")
 
 
 async def _archive(view: CheckpointView, ctx: Context) -> None:

@@ -318,7 +318,7 @@ async def _tell_bucket(facts: Facts, result: JsonObject, ctx: Context) -> bool:
 
 
 async def _tell_people(facts: Facts, told: Account, verdict: Verdict, ctx: Context) -> None:
-    about = {**facts.run, "apiVersion": RUNS.api_version, "kind": RUNS.kind}
+    about = RUNS.typed(facts.run)
     loaded = facts.claim.get("loaded")
     if told.active and loaded:
         entry = told.attempts[-1]

@@ -150,7 +150,7 @@ async def _may_go(store: JsonObject, ctx: Context) -> bool:
 async def _tell(store: JsonObject, watched: Watched, outcome: Seen | Trouble | None, ctx: Context) -> None:
     """Events, and a word to the policies, about what has changed."""
     health, before = watched.health, ready_of(store)
-    about = {"apiVersion": STORES.api_version, "kind": STORES.kind, **store}
+    about = STORES.typed(store)
     if isinstance(outcome, Seen) and outcome.created_bucket:
         await ctx.events.event(about, reasons.BUCKET_CREATED, f"created the bucket of {place_of(store).where}")
     if before.get("status") != ("True" if health.ready else "False"):
