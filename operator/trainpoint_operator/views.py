@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,8 +19,7 @@ COMPLETION_INDEX = "batch.kubernetes.io/job-completion-index"
 MAIN_CONTAINER = "kubectl.kubernetes.io/default-container"
 WAITING_LIMIT = 200
 ASKING_ANNOTATIONS = ("trainpoint.dev/checkpoint", "trainpoint.dev/resume-from")
-ASKING_VARIABLES = ("TRAINPOINT_CHECKPOINT", "TRAINPOINT_RESUME_FROM")
-"""How a pod says what it is to start from; its program's arguments may, too."""
+"""How a pod says what it is to start from; its variables and its program's arguments may, too."""
 _BETWEEN_WORDS = re.compile(r"[^A-Za-z0-9._-]+")
 _SOON_OVER = frozenset({"ContainerCreating", "PodInitializing"})
 
@@ -247,23 +246,16 @@ def _end(terminated: JsonObject) -> ContainerEnd:
 
 
 def _asks(template: JsonObject) -> tuple[str, ...]:
+    """The checkpoints that annotations, variables and arguments name: a name alone, ``--checkpoint=NAME``, a line for a
+    shell."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     spec = template.get("spec") or {}
-    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    environment = (one for container in containers for one in container.get("env") or ())
     said = [annotations.get(name) for name in ASKING_ANNOTATIONS]
-    said += [one.get("value") for one in environment if one.get("name") in ASKING_VARIABLES]
-    said += (name for container in containers for name in _checkpoints_named(container))
-    return tuple(str(text) for text in said if text)
-
-
-def _checkpoints_named(container: JsonObject) -> Iterator[str]:
-    """By its arguments, such as ``--checkpoint=NAME``, or a line for a shell; or by a variable for them."""
-    variables = (one.get("value") or "" for one in container.get("env") or ())
-    for text in (*(container.get("command") or ()), *(container.get("args") or ()), *variables):
-        for word in _BETWEEN_WORDS.split(str(text)):
-            if timestamp_of(word) is not None or parse_checkpoint_name(word) is not None:
-                yield word
+    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
+        said += (*(container.get("command") or ()), *(container.get("args") or ()))
+        said += (one.get("value") for one in container.get("env") or ())
+    words = (word for text in said if text for word in _BETWEEN_WORDS.split(str(text)))
+    return tuple(w for w in words if timestamp_of(w) is not None or parse_checkpoint_name(w) is not None)
 
 
 @dataclass(frozen=True, slots=True)
