@@ -47,7 +47,7 @@ def next_timestamp(now: datetime, last: int | None) -> int:
 
 
 def superfluous(timestamps: Iterable[int], rule: AppFileSettings) -> list[int]:
-    """Those that the rule does not keep, oldest first: neither among the newest, nor the newest of their hour."""
+    """Those that the rule does not keep, oldest first: neither among the newest, nor the newest of their span."""
     ordered = sorted(set(timestamps))
     kept = set(ordered[-rule.keep_latest :])
     if rule.keep_one_every_seconds > 0:

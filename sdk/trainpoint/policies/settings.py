@@ -142,12 +142,8 @@ def _metric(metric: CheckpointPolicyMetric) -> MetricSettings:
 def _save(save: CheckpointPolicySave) -> SaveSettings:
     return SaveSettings(
         every_steps=save.get("everySteps"),
-        every_seconds=parse_duration(save["every"], what="save.every") if "every" in save else None,
-        deadline_seconds=(
-            parse_duration(save["deadline"], what="save.deadline")
-            if "deadline" in save
-            else SaveSettings().deadline_seconds
-        ),
+        every_seconds=_seconds(save.get("every"), None, what="save.every"),
+        deadline_seconds=_seconds(save.get("deadline"), SaveSettings().deadline_seconds, what="save.deadline"),
     )
 
 
@@ -159,16 +155,8 @@ def _retry(retry: CheckpointPolicyRetry) -> RetrySettings:
         no_progress_limit=retry.get("noProgressLimit", default.no_progress_limit),
         start_failures=retry.get("startFailures", default.start_failures),
         fatal_exit_codes=tuple(retry.get("fatalExitCodes", default.fatal_exit_codes)),
-        backoff_base_seconds=(
-            parse_duration(backoff["base"], what="retry.backoff.base")
-            if "base" in backoff
-            else default.backoff_base_seconds
-        ),
-        backoff_max_seconds=(
-            parse_duration(backoff["max"], what="retry.backoff.max")
-            if "max" in backoff
-            else default.backoff_max_seconds
-        ),
+        backoff_base_seconds=_seconds(backoff.get("base"), default.backoff_base_seconds, what="retry.backoff.base"),
+        backoff_max_seconds=_seconds(backoff.get("max"), default.backoff_max_seconds, what="retry.backoff.max"),
     )
 
 
@@ -176,12 +164,17 @@ def _app_files(files: CheckpointPolicyAppFiles) -> AppFileSettings:
     default = AppFileSettings()
     return AppFileSettings(
         keep_latest=files.get("keepLatest", default.keep_latest),
-        keep_one_every_seconds=(
-            parse_duration(files["keepOneEvery"], what="appFiles.keepOneEvery")
-            if "keepOneEvery" in files
-            else default.keep_one_every_seconds
+        keep_one_every_seconds=_seconds(
+            files.get("keepOneEvery"), default.keep_one_every_seconds, what="appFiles.keepOneEvery"
         ),
     )
+
+
+_Default = TypeVar("_Default", float, None)
+
+
+def _seconds(text: str | None, default: _Default, *, what: str) -> float | _Default:
+    return default if text is None else parse_duration(text, what=what)
 
 
 # --- the compiled form ------------------------------------------------------------------------------------------------
