@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.clock import Chance, Clock, SystemChance, SystemClock
 from trainpoint.errors import PolicyFileError, StoreError, StorePermissionError
 from trainpoint.format.layout import check_name
+from trainpoint.format.reference import CheckpointRef
 from trainpoint.identity import Identity, IndexArgument, resolve
 from trainpoint.pod import identity_in_pod, only_reads, owner_of
 from trainpoint.policies.load import UNSET, LoadPolicyArgument, PolicyDecision, resolve_policy
@@ -32,6 +33,9 @@ from trainpoint.store.url import open_store
 
 if TYPE_CHECKING:
     from trainpoint.cluster import Cluster
+
+FindAsked = Callable[[], CheckpointRef | None]
+"""The checkpoint that is meant; None: a file, which is no checkpoint. Raises ResumeRequestError where there is neither."""
 
 logger = logging.getLogger("trainpoint")
 
@@ -60,6 +64,8 @@ class Context:
     """None: no API server is involved"""
     asked: Asked | None = None
     """a resume request by argument, environment or annotation"""
+    find_asked: FindAsked | None = None
+    """what looks that request up where it is one of an app"""
     match: Mapping[str, object] = field(default_factory=dict)
     """what a checkpoint's metadata must say for it to be loaded"""
     owner_argument: str | None = None

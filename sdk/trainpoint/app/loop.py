@@ -20,6 +20,7 @@ from trainpoint.context import Context, open_context
 from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
+from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle.checkpoint import Checkpoint
 from trainpoint.handle.narrate import logger, speak
 from trainpoint.policies.app_files import SUFFIX, timestamp_of, told
@@ -66,17 +67,8 @@ def run_app(
             remedy="start it by: trainpoint run app FILE, or set TRAINPOINT_WORKFLOW",
         )
     own = context.identity.task
-    text = start.asked(checkpoint, context)
-    found = None
-    if text:
-        context.first_contact(reads_only=True)
-        found = start.look_up(
-            text, context.catalog, workflow=checkpoint_from or own.workflow, namespace=own.namespace, own=own
-        )
-    if found is not None and found.stored is not None:
-        context = replace(context, asked=Asked(found.stored.ref.name, "Argument"))
-    with AppCheckpoint(context) as ckpt:
-        begin = _begin(found, ckpt, own)
+    with AppCheckpoint(context, own, start.asked(checkpoint, context, workflow=checkpoint_from)) as ckpt:
+        begin = _begin(ckpt, own)
         known = start.saved_by(context.catalog, own.namespace, own.workflow)
         mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
         refs = {one.timestamp: one.ref for one in mine}
@@ -111,11 +103,23 @@ def run_app(
 
 
 class AppCheckpoint(Checkpoint):
-    """The handle of an app, which has looked up where it is before it knows what to resume from."""
+    """The handle of an app: what it is to start from is looked up by an app's rules, where this attempt is to load it.
 
-    def __init__(self, context: Context) -> None:
-        self._known = context
+    Raises, besides what a Checkpoint raises: ResumeRequestError, where what is named cannot be found.
+    """
+
+    def __init__(self, context: Context, own: TaskPath, asked: Asked | None) -> None:
+        self._own = own
+        self.file: Path | None = None
+        """what this attempt starts from, where that is no checkpoint of the store"""
+        self._known = context if asked is None else replace(context, asked=asked, find_asked=lambda: self._find(asked))
         super().__init__()
+
+    def _find(self, asked: Asked) -> CheckpointRef | None:
+        own, workflow = self._own, asked.workflow or self._own.workflow
+        found = start.look_up(asked.text, self._context.catalog, workflow=workflow, namespace=own.namespace, own=own)
+        self.file = found.path
+        return found.stored.ref if found.stored is not None else None
 
 
 # --- what it begins with ----------------------------------------------------------------------------------------------
@@ -144,15 +148,12 @@ class Begin:
         return text_of({k: v for k, v in self.document.items() if k not in ("time", "iteration")})
 
 
-def _begin(found: start.Start | None, ckpt: Checkpoint, own: TaskPath) -> Begin | None:
+def _begin(ckpt: AppCheckpoint, own: TaskPath) -> Begin | None:
     """What this attempt begins with; None: what the constructor made."""
-    path = found.path if found is not None else None
-    if path is not None and not (ckpt.attempt and ckpt.is_loaded):
-        return Begin(str(path), parse(start.read_local(path), str(path)))
+    if ckpt.file is not None:
+        return Begin(str(ckpt.file), parse(start.read_local(ckpt.file), str(ckpt.file)))
     if ckpt.info is None:
         return None
-    if path is not None:
-        logger.info("attempt %d goes on from what this run has saved since it began from %s", ckpt.attempt, path)
     file = next((f for f in sorted(ckpt.path.glob(f"*{SUFFIX}")) if timestamp_of(f.name) is not None), None)
     if file is None:
         raise IncompatibleStateError(

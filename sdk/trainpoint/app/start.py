@@ -7,7 +7,7 @@ checkpoint of that name. Nothing stands in for what is named.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from trainpoint.context import Context
 from trainpoint.errors import (
     CheckpointNotFoundError,
     CorruptCheckpointError,
+    InvalidArgumentError,
     LocalFileError,
     ObjectNotFoundError,
     ResumeRequestError,
@@ -29,6 +30,7 @@ from trainpoint.format.reference import CheckpointRef, parse_checkpoint_name
 from trainpoint.handle.load import read_manifest
 from trainpoint.handle.narrate import logger
 from trainpoint.policies.app_files import file_name, series_name, timestamp_of
+from trainpoint.policies.request import Asked, first_of
 from trainpoint.transfer.ranged import open_file
 
 LATEST: Final = "latest"
@@ -57,12 +59,24 @@ class Start:
     stored: Stored | None = None
 
 
-def asked(argument: str | None, context: Context) -> str:
-    """The argument, else ``TRAINPOINT_CHECKPOINT``, else the pod's annotation; empty where nothing is asked for."""
-    said = argument if argument is not None else context.environ.get(ENV_CHECKPOINT, "")
-    if not said and context.cluster is not None:
-        said = context.cluster.pod.setting("checkpoint")
-    return said
+def asked(argument: str | None, context: Context, *, workflow: str | None = None) -> Asked | None:
+    """The argument, else ``TRAINPOINT_CHECKPOINT``, else the pod's annotation; None where nothing is asked for.
+
+    Args:
+        workflow: whose checkpoints are meant, if not this app's own.
+    Raises:
+        InvalidArgumentError: the argument is empty, such as a shell's variable that is not set.
+    """
+    if argument is not None and not argument.strip():
+        raise InvalidArgumentError(
+            "--checkpoint is empty", remedy="name latest, a file or a checkpoint; leave it out to start by load policy"
+        )
+    found = first_of(
+        argument=argument,
+        environment=context.environ.get(ENV_CHECKPOINT),
+        annotation=context.cluster.pod.setting("checkpoint") if context.cluster is not None else None,
+    )
+    return replace(found, of_app=True, workflow=workflow or "") if found is not None else None
 
 
 def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str, own: TaskPath | None = None) -> Start:

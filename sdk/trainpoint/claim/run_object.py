@@ -16,6 +16,8 @@ from trainpoint.format.reference import run_object_name
 from trainpoint.pod import Pod
 
 MESSAGE_LIMIT: Final = 1000
+REQUEST_LIMIT: Final = 253
+"""The path of an app's file may be longer."""
 SEEN_LIMIT: Final = 64
 _POLICY: Final = {"fresh": "Fresh", "eager": "Eager", "none": "None"}
 
@@ -123,7 +125,7 @@ def loaded_json(loaded: LoadedRecord) -> JsonObject:
             | ({} if s.step is None else {"step": s.step})
             for s in loaded.skipped[:20]
         ],
-        "request": loaded.request or None,
+        "request": loaded.request[:REQUEST_LIMIT] or None,
         "requestBy": loaded.request_by if loaded.request else None,
         "since": loaded.since or None,
     }

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from itertools import chain, islice
 
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.context import FindAsked
 from trainpoint.errors import (
     CheckpointDeletedError,
     CheckpointNotFoundError,
@@ -49,13 +50,17 @@ class Requested:
     request: Request
     metric: MetricSettings
     """of the policy, for ``best``"""
+    find: FindAsked | None = None
+    """looks up what an app names"""
 
     def one(self) -> CheckpointRef | None:
-        """The one checkpoint that is meant; None where the request speaks of a run, or of the newest.
+        """The one checkpoint that is meant; None where the request speaks of a run, or of the newest, or of a file.
 
         Raises:
             ResumeRequestError: there is no such checkpoint.
         """
+        if self.find is not None and self.request.of_app:
+            return self.find()
         if self.request.kind == "Best":
             return self._best()
         if self.request.kind != "Checkpoint":

@@ -11,6 +11,7 @@ from trainpoint.catalog.bucket import BucketCatalog, manifest
 from trainpoint.catalog.entries import Entry
 from trainpoint.claim.store import AttemptView
 from trainpoint.clock import Clock
+from trainpoint.context import FindAsked
 from trainpoint.errors import (
     CorruptCheckpointError,
     CorruptRecordError,
@@ -82,10 +83,13 @@ class Resume:
     metric: MetricSettings = field(default_factory=MetricSettings)
     refused: Mapping[tuple[TaskPath, SnapshotId], str] = field(default_factory=dict)
     """what another rank could not use, though this one could, and why"""
+    find: FindAsked | None = None
+    """looks up what an app names"""
     skipped: list[Skipped] = field(default_factory=list)
     _since: int = 0
     _rollback: EarlierChoice | None = None
     _remark: str = ""
+    _is_file: bool = False
 
     def run(self) -> Resumed:
         """Search, fetch, verify. Access and network errors are raised: they never mean that nothing is there.
@@ -113,6 +117,9 @@ class Resume:
             if found is not None:
                 seconds = self.clock.monotonic() - begun
                 return Resumed(found, self._record(self._reason(scope), found, self._message(found, scope)), seconds)
+        if self._is_file and self.request is not None:
+            text = f"a file, which is no checkpoint of this store, as {self.request.source} says"
+            return Resumed(None, self._record(reasons.REQUESTED, None, text))
         message = search.message + self._remark
         if self.skipped:
             first = self.skipped[0]
@@ -146,13 +153,19 @@ class Resume:
     # --- what a request names -----------------------------------------------------------------------------------------
 
     def _lookup(self, request: Request) -> Requested:
-        return Requested(self.catalog, self.identity, request, self.metric)
+        return Requested(self.catalog, self.identity, request, self.metric, self.find)
 
     def _requested(self, wanted: Requested) -> Manifest | None:
-        """What a request names, fetched; None: the run that it names is there and has saved nothing of this task."""
+        """What a request names, fetched.
+
+        None: the run that it names is there and has saved nothing of this task; or it is a file, which is the app's.
+        """
         ref = wanted.one()
         if ref is not None:
             return self._exactly(wanted, ref)
+        if wanted.request.of_app:
+            self._is_file = True
+            return None
         there = False
         for task in wanted.tasks():
             for entry in self.catalog.entries(task):
@@ -318,7 +331,7 @@ def request_in_force(asked: Asked | None, run_object: str, own: TaskPath) -> Req
         InvalidArgumentError: it cannot be read.
     """
     wanted = run_object.strip()
-    request = parse_request(asked.text, asked.by, own) if asked is not None else None
+    request = asked.request(own) if asked is not None else None
     if request is None:  # or it is about another task
         return parse_request(wanted, "Run", own) if wanted else None
     if asked is not None and wanted not in ("", asked.text.strip(), request.text):

@@ -188,6 +188,7 @@ class Writer:
             match=self._context.match,
             metric=self._context.settings.metric,
             refused=refused,
+            find=self._context.find_asked,
         ).run()
 
     def _tell(self, resumed: Resumed) -> None:

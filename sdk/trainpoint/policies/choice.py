@@ -162,7 +162,7 @@ def search_order(
     if request is not None:
         if rollback is None or earlier[-1].request != request.text:
             return _new_rollback(policy, request, attempt=attempt, owner=owner)
-        return _after_rollback(rollback, exact=request.exact)
+        return _after_rollback(rollback, exact=request.exact, again=request if request.of_app else None)
     if policy == "none":
         since = rollback.attempt if rollback is not None else 0
         return Search((), reasons.PROGRAM_CHOOSES, "the program chooses what to load", since, rollback)
@@ -178,9 +178,14 @@ def _new_rollback(policy: LoadPolicy, request: Request, *, attempt: int, owner: 
     return Search(tuple(scopes), reasons.NOTHING_FOUND, "nothing to load", since=attempt)
 
 
-def _after_rollback(rollback: EarlierChoice, *, exact: bool) -> Search:
+def _after_rollback(rollback: EarlierChoice, *, exact: bool, again: Request | None = None) -> Search:
+    """
+    Args:
+        again: what it names is looked up once more where nothing else is left: an app may have begun from a file.
+    """
+    scopes = (Scope(own=True, since=rollback.attempt), Scope(own=False, repeat=rollback, exact=exact))
     return Search(
-        (Scope(own=True, since=rollback.attempt), Scope(own=False, repeat=rollback, exact=exact)),
+        scopes if again is None else (*scopes, Scope(own=False, requested=again)),
         reasons.NOTHING_FOUND,
         f"nothing to load (attempt {rollback.attempt} was to resume from {rollback.request} and found nothing there, "
         "and nothing was saved since)",

@@ -21,6 +21,12 @@ SOURCES: Final[dict[SaidBy, str]] = {
     "Run": "spec.resumeFrom",
 }
 """In words that a message can begin with; ``=`` and the request follow."""
+SOURCES_OF_APPS: Final[dict[SaidBy, str]] = {
+    "Argument": "--checkpoint",
+    "Environment": "TRAINPOINT_CHECKPOINT",
+    "Annotation": "the annotation trainpoint.dev/checkpoint",
+}
+"""The same, for what an app is to start from."""
 EVERY_FORM: Final = "a checkpoint's name, workflow/run, workflow/run/task, latest, best or best:<metric>:<min|max>"
 
 Kind = Literal["Checkpoint", "Run", "Latest", "Best"]
@@ -41,11 +47,13 @@ class Request:
     """of ``best``; empty: the one of the policy"""
     mode: str = ""
     """``min`` or ``max``"""
+    of_app: bool = False
+    """it names the state of an app, in the words of apps: only those who run one can look it up"""
 
     @property
     def source(self) -> str:
         """``TRAINPOINT_RESUME_FROM=llm/run-7``"""
-        return f"{SOURCES[self.by]}={self.text}"
+        return f"{(SOURCES_OF_APPS if self.of_app else SOURCES)[self.by]}={self.text}"
 
     @property
     def exact(self) -> bool:
@@ -98,6 +106,17 @@ class Asked:
 
     text: str
     by: SaidBy
+    of_app: bool = False
+    """as in :class:`Request`"""
+    workflow: str = ""
+    """of an app: whose checkpoints are meant; empty: its own"""
+
+    def request(self, own: TaskPath) -> Request | None:
+        """As it concerns ``own``; None where it is about another task. Raises InvalidArgumentError."""
+        if not self.of_app:
+            return parse_request(self.text, self.by, own)
+        text = f"{self.text} --checkpoint-from {self.workflow}" if self.workflow else self.text
+        return Request(text, self.by, "Latest" if self.text == "latest" else "Checkpoint", of_app=True)
 
 
 def first_of(*, argument: str | None, environment: str | None, annotation: str | None) -> Asked | None:

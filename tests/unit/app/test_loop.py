@@ -20,7 +20,13 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import read_info
 from trainpoint.claim.history import read_attempts
 from trainpoint.context import Context, open_context
-from trainpoint.errors import IncompatibleStateError, NotInJobError, ResumeRequestError, UnsupportedStateError
+from trainpoint.errors import (
+    IncompatibleStateError,
+    InvalidArgumentError,
+    NotInJobError,
+    ResumeRequestError,
+    UnsupportedStateError,
+)
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.policies.app_files import file_name
@@ -239,12 +245,6 @@ def test_a_later_attempt_of_a_run_goes_on_from_what_the_run_has_saved_since(
     said = {"NAME": newest.file, "PATH": str(tmp_path / "copy.json")}.get(text or "", text)
     monkeypatch.setenv("TRAINPOINT_RUN", "r1")
 
-    class Breaks(Counts):
-        def run(self) -> None:
-            super().run()
-            if self.n == 8:
-                raise RuntimeError("broken")
-
     with pytest.raises(RuntimeError, match="broken"):
         run_app(Breaks(100), checkpoint=said)
     monkeypatch.setenv("TRAINPOINT_RUN", "rival")
@@ -254,6 +254,109 @@ def test_a_later_attempt_of_a_run_goes_on_from_what_the_run_has_saved_since(
     run_app(root, checkpoint=said)
     assert root.checkpoint_context.iteration == 8
     assert root.n == 8, "7 was saved at the end of the attempt before"
+
+
+class Breaks(Counts):
+    """Fails in its eighth iteration."""
+
+    def run(self) -> None:
+        super().run()
+        if self.n == 8:
+            raise RuntimeError("broken")
+
+
+@pytest.fixture
+def copy(catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file with n = 3, of a run ``before`` of this app; the run after it is ``r1``."""
+    monkeypatch.setenv("TRAINPOINT_RUN", "before")
+    run_app(Counts(3))
+    (newest, *_) = start.saved_by(catalog, "_", "app")
+    file = tmp_path / "copy.json"
+    file.write_bytes(start.read_stored(catalog, newest))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+    return file
+
+
+@pytest.mark.parametrize("how", ["latest", "NAME", "PATH"])
+def test_a_later_attempt_does_not_need_what_the_first_one_began_from(
+    how: str, copy: Path, catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source, *_) = start.saved_by(catalog, "_", "app")
+    said = {"NAME": source.file, "PATH": str(copy)}.get(how, how)
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100), checkpoint=said)
+    copy.unlink()
+    catalog.delete(source.ref.task, source.ref.id, by="me")
+    root = Counts(8, lambda _: False)
+    run_app(root, checkpoint=said)
+    assert root.checkpoint_context.iteration == 8
+
+
+@pytest.mark.parametrize("how", ["NAME", "PATH"])
+def test_an_attempt_that_needs_what_is_gone_does_not_start_and_the_records_say_so(
+    how: str, copy: Path, catalog: BucketCatalog
+) -> None:
+    (source, *_) = start.saved_by(catalog, "_", "app")
+    said = {"NAME": source.file, "PATH": str(copy)}[how]
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100, lambda _: False), checkpoint=said)
+    copy.unlink()
+    catalog.delete(source.ref.task, source.ref.id, by="me")
+    root = Counts(8)
+    with pytest.raises(ResumeRequestError):
+        run_app(root, checkpoint=said)
+    assert root.n == 0
+    how_it_ended, code, message = end_of(catalog)
+    assert (how_it_ended, code) == ("Failed", 86)
+    assert ("Could not find checkpoint" if how == "PATH" else "was deleted") in message
+
+
+def test_a_first_attempt_that_finds_nothing_is_on_record(catalog: BucketCatalog) -> None:
+    with pytest.raises(ResumeRequestError):
+        run_app(Counts(), checkpoint="nothing")
+    how, code, message = end_of(catalog)
+    assert (how, code) == ("Failed", 86)
+    assert "Could not find checkpoint: nothing" in message
+
+
+@pytest.mark.parametrize("how", ["latest", "NAME", "PATH"])
+def test_an_attempt_repeats_what_the_first_began_from_while_nothing_is_saved_whatever_the_policy(
+    how: str, copy: Path, catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAINPOINT_LOAD_POLICY", "eager")
+    (source, *_) = start.saved_by(catalog, "_", "app")
+    said = {"NAME": source.file, "PATH": str(copy)}.get(how, how)
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100, lambda _: False), checkpoint=said)
+    monkeypatch.setenv("TRAINPOINT_RUN", "rival")
+    run_app(Counts(50))  # the newest earlier run, which eager would take
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+    root = Counts(4)
+    run_app(root, checkpoint=said)
+    assert root.n == 4
+
+
+@pytest.mark.parametrize("how", ["NAME", "PATH"])
+def test_a_run_is_taken_back_to_what_is_named_and_goes_on_from_there(
+    how: str, copy: Path, catalog: BucketCatalog
+) -> None:
+    (source, *_) = start.saved_by(catalog, "_", "app")
+    said = {"NAME": source.file, "PATH": str(copy)}[how]
+    run_app(Counts(20))
+    run_app(back := Counts(4), checkpoint=said)
+    assert back.n == 4
+    run_app(on := Counts(5), checkpoint=said)
+    assert on.n == 5
+    run_app(without := Counts(6))
+    assert without.n == 6, "what was saved before stays behind"
+
+
+def test_an_empty_checkpoint_is_a_mistake_and_starts_nothing(catalog: BucketCatalog) -> None:
+    root = Counts()
+    with pytest.raises(InvalidArgumentError, match="--checkpoint is empty"):
+        run_app(root, checkpoint="")
+    assert root.n == 0
+    assert start.saved_by(catalog, "_", "app") == []
 
 
 @pytest.mark.parametrize(
