@@ -78,7 +78,7 @@ def main() -> None:
         sample = Bench(works, 1, 0, saves=True)
         begun = time.thread_time()
         for _ in range(20):
-            text = capture(sample, left_out=False).text()
+            text = capture(sample).text()
         captured = (time.thread_time() - begun) / 20
         for seconds in (0.001, 0.01, 0.1):
             slow = [slow_down(works, seconds, given.seconds) for _ in range(given.repeats)]

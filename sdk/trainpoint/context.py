@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trainpoint.cluster import Cluster
 
 FindAsked = Callable[[], CheckpointRef | None]
-"""The checkpoint that is meant; None: a file, which is no checkpoint. Raises ResumeRequestError where there is neither."""
+"""The checkpoint that is meant; None: it is a file, which is no checkpoint. Raises ResumeRequestError."""
 
 logger = logging.getLogger("trainpoint")
 

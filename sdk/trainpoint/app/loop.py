@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,14 +11,15 @@ from typing import Final
 
 from trainpoint.api.names import ENV_TEMP_DIR
 from trainpoint.app import start
+from trainpoint.app.notices import Notices, listed
 from trainpoint.app.saver import Keeper, Offer, Pace, Saver
 from trainpoint.app.scheduler import GLANCE_SECONDS, Scheduler
-from trainpoint.app.state import Captured, Report, capture, parse, restore
+from trainpoint.app.state import Report, capture, parse, restore
 from trainpoint.app.tree import CheckpointContext, Flow, install
 from trainpoint.app.values import text_of
 from trainpoint.clock import Clock, SystemClock
 from trainpoint.context import Context, open_context
-from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError
+from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.reference import CheckpointRef
@@ -28,7 +30,6 @@ from trainpoint.policies.request import Asked
 
 FINAL_SECONDS: Final = 20.0
 """How long a final save after SIGTERM waits for running works at most: a pod has 30 s by default until it is killed."""
-NAMES_TOLD: Final = 10
 
 
 def run_app(
@@ -68,7 +69,7 @@ def run_app(
         )
     own = context.identity.task
     with AppCheckpoint(context, own, start.asked(checkpoint, context, workflow=checkpoint_from)) as ckpt:
-        begin = _begin(ckpt, own)
+        begin, notices = _begin(ckpt, own), Notices(root)
         known = start.saved_by(context.catalog, own.namespace, own.workflow)
         mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
         refs = {one.timestamp: one.ref for one in mine}
@@ -98,7 +99,7 @@ def run_app(
                 pace=Pace(saved_text=baseline),
                 last_name=begin.name if begin is not None and begin.own else None,
             )
-            Loop(root, ckpt, saver, Scheduler(clock), clock, begin.iteration if begin is not None else 0).run()
+            Loop(root, ckpt, saver, Scheduler(), clock, notices, begin.iteration if begin else 0).run()
     return report
 
 
@@ -120,6 +121,16 @@ class AppCheckpoint(Checkpoint):
         found = start.look_up(asked.text, self._context.catalog, workflow=workflow, namespace=own.namespace, own=own)
         self.file = found.path
         return found.stored.ref if found.stored is not None else None
+
+    @property
+    def save_requested(self) -> bool:
+        """Somebody asks for a save now: ``trainpoint save``. True until :meth:`request_taken`."""
+        return self._writer is not None and self._writer.rhythm.requested
+
+    def request_taken(self) -> None:
+        """The state that was asked for is on its way into the store."""
+        if self._writer is not None:
+            self._writer.rhythm.requested = False
 
 
 # --- what it begins with ----------------------------------------------------------------------------------------------
@@ -171,9 +182,8 @@ def _tell(begin: Begin, report: Report) -> None:
         ("new in the code, keeps its default", report.kept_default),
     ):
         if names:
-            more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
             level = logger.warning if names is report.dropped else logger.info
-            level("%s: %s%s", what, ", ".join(names[:NAMES_TOLD]), more)
+            level("%s: %s", what, listed(names))
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -184,16 +194,20 @@ class Loop:
     """``run``, works, the hook, a save: again and again."""
 
     root: Flow
-    ckpt: Checkpoint
+    ckpt: AppCheckpoint
     saver: Saver
     scheduler: Scheduler
     clock: Clock
+    notices: Notices
     iteration: int = 0
     """complete ones, over all starts"""
     skipped: int = 0
     """saves that were skipped, since works did not end in time"""
     _begun: int = field(default=0, init=False)
-    _told_left_out: bool = field(default=False, init=False)
+    _final_by: float | None = field(default=None, init=False)
+    """until when works are waited for after SIGTERM; monotonic"""
+    _final_taken: bool = field(default=False, init=False)
+    """the newest state was taken after SIGTERM"""
 
     def run(self) -> None:
         """Until the app stops or this process is asked to end. What is pending is saved, whatever happened."""
@@ -202,8 +216,8 @@ class Loop:
         try:
             while not self.ckpt.preempted and self._once():
                 pass
-            if self.ckpt.preempted and self.iteration > self._begun:
-                self._capture(last=True)  # whatever the hook says: what was done is not to be done again
+            if self.ckpt.preempted and self.iteration > self._begun and not self._final_taken:
+                self._capture_last()
         except BaseException as error:
             self._end(error)
             raise
@@ -223,7 +237,7 @@ class Loop:
         self.ckpt.should_save(self.iteration)  # tells whoever supervises this process how far it has come
         root._tp_context = self._facts()
         wanted = bool(root.should_save_checkpoint())
-        if wanted:
+        if wanted or self.ckpt.save_requested:
             self._capture()
         if root._tp_stopped:
             return False
@@ -232,32 +246,55 @@ class Loop:
         return True
 
     def _capture(self, *, last: bool = False) -> None:
-        root = self.root
         # Where none is at work, no call begins meanwhile: it is this thread that makes them.
-        if not root.consistent or not self.scheduler.busy:
-            self._offer(capture(root, left_out=not self._told_left_out))
+        if not self.root.consistent or not self.scheduler.busy:
+            self._take()
             return
-        with self.scheduler.still(self._patience, anew=last) as running:
+        patience = float(self.root.consistent_seconds)
+        with self.scheduler.still(self._time_left(patience), anew=last) as running:
             if not running:
-                self._offer(capture(root, left_out=not self._told_left_out))
+                self._take()
                 return
+        if self.ckpt.preempted and not last:
+            return  # the last one follows
         self.skipped += 1
         if self.skipped == 1 or last:
             logger.warning(
                 "the state after iteration %d is not saved, since %s did not end within %g s; with consistent = False "
                 "the root flow is saved at once, and running works start again",
-                self.iteration, ", ".join(running[:NAMES_TOLD]), self._patience(),
+                self.iteration, listed(running), min(patience, FINAL_SECONDS) if last else patience,
             )  # fmt: skip
 
-    def _patience(self) -> float:
-        seconds = float(self.root.consistent_seconds)
-        return min(seconds, FINAL_SECONDS) if self.ckpt.preempted else seconds
+    def _capture_last(self) -> None:
+        """Whatever the hook says: what was done is not to be done again."""
+        try:
+            self._capture(last=True)
+        except UnsupportedStateError as error:  # the next process may try all the same: it was told to end, no more
+            logger.error("the state after iteration %d is not saved: %s", self.iteration, error.message)
 
-    def _offer(self, captured: Captured) -> None:
-        self._told_left_out = True
-        if captured.left_out:
-            logger.info("not saved: %s", "; ".join(captured.left_out[:NAMES_TOLD]))
-        self.saver.offer(Offer(captured, captured.object_text, self.iteration))
+    def _time_left(self, patience: float) -> Callable[[], float]:
+        """How long a capture goes on to wait for works; all that wait after SIGTERM have one limit together."""
+        until = self.clock.monotonic() + patience
+
+        def left() -> float:
+            now = self.clock.monotonic()
+            if not self.ckpt.preempted:
+                return until - now
+            if self._final_by is None:
+                self._final_by = now + FINAL_SECONDS
+            return min(until, self._final_by) - now
+
+        return left
+
+    def _take(self) -> None:
+        """The state as it is now, given to whoever writes it."""
+        preempted, asked = self.ckpt.preempted, self.ckpt.save_requested
+        captured = capture(self.root)
+        self.notices.look(self.clock.monotonic())
+        self.saver.offer(Offer(captured, captured.object_text, self.iteration, asked))
+        if asked:
+            self.ckpt.request_taken()
+        self._final_taken = preempted
 
     def _facts(self) -> CheckpointContext:
         at = self.saver.saved_at

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +36,8 @@ class Offer:
     text: str
     """of the state alone, by which two are compared"""
     iteration: int
+    asked: bool = False
+    """somebody waits for a file of it, also where nothing has changed"""
 
 
 @dataclass(slots=True)
@@ -56,16 +58,19 @@ class Pace:
     def offer(self, new: Offer) -> bool:
         """Take in a state; whether it is to be written, now or within a second."""
         self.offered += 1
-        if self.pending is not None and new.text == self.pending.text:
+        before = self.pending
+        asked = new.asked or (before is not None and before.asked)
+        if before is not None and new.text == before.text:
             self.unchanged += 1
+            self.pending = replace(before, asked=asked) if asked else before
             return True
-        if self.pending is not None:
+        if before is not None:
             self.coalesced += 1
-        if new.text == self.saved_text:
+        if new.text == self.saved_text and not asked:
             self.pending = None
             self.unchanged += 1
             return False
-        self.pending = new
+        self.pending = replace(new, asked=asked) if asked else new
         return True
 
     def due_in(self, now: float) -> float | None:

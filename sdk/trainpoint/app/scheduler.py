@@ -1,4 +1,4 @@
-"""Works beside the flow: each call runs once, in a thread of this process."""
+"""Works beside the flow: each call runs once, in a thread of this process; those of one work, one after the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Final
 
 from trainpoint.app.component import dotted
 from trainpoint.app.tree import Work, cancel, execute
-from trainpoint.clock import Clock
 from trainpoint.handle.narrate import logger
 
 AT_ONCE: Final = 32
@@ -41,11 +40,13 @@ class Call:
 class Scheduler:
     """Threads for works. All but the works themselves is called by the thread of the loop."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._queue: deque[Call] = deque()
+        """of works that do nothing else"""
+        self._behind: dict[Work, deque[Call]] = {}
+        """by works that are in the queue or at work: further calls of the same one"""
         self._running: set[Call] = set()
         self._failed: deque[tuple[Call, BaseException]] = deque()
         self._held = False
@@ -54,9 +55,13 @@ class Scheduler:
         """calls that were taken on or have ended, so far"""
 
     def submit(self, work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
-        """Take on a call; it begins at once, or when one of 32 others has ended."""
+        """Take on a call; it begins at once, or when the one of the same work has ended, or one of 32 others."""
         with self._changed:
-            self._queue.append(Call(work, args, kwargs))
+            if work in self._behind:
+                self._behind[work].append(Call(work, args, kwargs))
+            else:
+                self._behind[work] = deque()
+                self._queue.append(Call(work, args, kwargs))
             self.changes += 1
             self._begin()
 
@@ -89,20 +94,19 @@ class Scheduler:
                 self._changed.wait(GLANCE_SECONDS)
 
     @contextmanager
-    def still(self, limit_seconds: Callable[[], float], *, anew: bool = False) -> Iterator[tuple[str, ...]]:
+    def still(self, left_seconds: Callable[[], float], *, anew: bool = False) -> Iterator[tuple[str, ...]]:
         """While the block is entered, no work runs; yields the names of those that run all the same.
 
-        Waits for running calls to end and lets none begin. Where that takes longer than ``limit_seconds``, which is
-        asked again and again, it gives up; the next time it does so at once, while one of these calls still runs: a
-        work that never ends must not stop the loop each time. (``anew``: it waits all the same.)
+        Waits for running calls to end and lets none begin. It gives up once ``left_seconds``, which is asked again and
+        again, says that nothing is left; the next time it does so at once, while one of these calls still runs: a work
+        that never ends must not stop the loop each time. (``anew``: it waits all the same.)
         """
-        begun = self._clock.monotonic()
         with self._changed:
             self._held = True
             self._stuck = frozenset() if anew else self._stuck
             try:
                 while self._running and not self._running & self._stuck:
-                    left = limit_seconds() - (self._clock.monotonic() - begun)
+                    left = left_seconds()
                     if left <= 0:
                         self._stuck = frozenset(self._running)
                         break
@@ -121,8 +125,9 @@ class Scheduler:
         """No call begins any more; those that wait stay pending. Running ones end with this process."""
         with self._changed:
             self._held = True
-            waiting = list(self._queue)
+            waiting = [*self._queue, *(call for calls in self._behind.values() for call in calls)]
             self._queue.clear()
+            self._behind.clear()
         for call in waiting:
             cancel(call.work, call.args, call.kwargs)
 
@@ -149,6 +154,10 @@ class Scheduler:
             if error is not None:
                 self._failed.append((call, error))
             self._running.discard(call)
+            if behind := self._behind.get(call.work):
+                self._queue.append(behind.popleft())
+            else:
+                self._behind.pop(call.work, None)
             self.changes += 1
             self._begin()
             self._changed.notify_all()

@@ -9,7 +9,7 @@ from typing import Final
 
 from trainpoint.app.calls import STATUSES
 from trainpoint.app.children import children_of
-from trainpoint.app.component import ROOT, dotted, remember, require_started, walk
+from trainpoint.app.component import ROOT, dotted, remember, require_started
 from trainpoint.app.difference import Difference, difference_tree
 from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.fragments import text_of_component
@@ -30,8 +30,6 @@ class Captured:
 
     object_text: str
     """the checkpoint file without its time, as :func:`text_of` spells it"""
-    left_out: tuple[str, ...]
-    """what is not saved, by dotted name, and why"""
 
     @property
     def state(self) -> JsonObject:
@@ -61,21 +59,18 @@ class Report:
     """steps such as ``1 → 2``"""
 
 
-def capture(root: Flow, *, left_out: bool = True) -> Captured:
+def capture(root: Flow) -> Captured:
     """The state of ``root`` and of all beneath it. Nothing may change it meanwhile, except where the app allows that.
 
     It costs little for what has not changed since the last time.
 
-    Args:
-        left_out: also find out what is not saved, which costs a walk through the tree.
     Raises:
         UnsupportedStateError: an attribute has a value that JSON cannot hold; the message names it.
     """
     _require_root(root)
     app = f'{{"name": {quoted(type(root).__name__)}, "version": {quoted(str(root.app_version))}}}'
     return Captured(
-        f'{{"formatVersion": {FORMAT_VERSION}, "kind": "{KIND}", "app": {app}, "state": {text_of_component(root)}}}',
-        tuple(_left_out(root)) if left_out else (),
+        f'{{"formatVersion": {FORMAT_VERSION}, "kind": "{KIND}", "app": {app}, "state": {text_of_component(root)}}}'
     )
 
 
@@ -195,15 +190,6 @@ def _go_through(root: Flow, state: JsonObject, strict: bool) -> tuple[Plan, Call
     finally:
         root._tp_plan = None
     return plan, undo
-
-
-def _left_out(root: Flow) -> list[str]:
-    return [
-        f"{'.'.join(path)}.{name}: its name begins with _"
-        for path, component in walk(root)
-        for name in sorted(component.__dict__)
-        if name.startswith("_") and not name.startswith("__")  # Python's own, such as __orig_class__ of Dict[Work]()
-    ]
 
 
 def _no_state(why: str) -> IncompatibleStateError:

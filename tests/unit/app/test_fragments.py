@@ -41,7 +41,7 @@ def outcome(take: Callable[[], str]) -> str:
 
 
 def assert_exact(root: Flow) -> None:
-    assert outcome(lambda: capture(root, left_out=False).object_text) == outcome(lambda: from_scratch(root))
+    assert outcome(lambda: capture(root).object_text) == outcome(lambda: from_scratch(root))
 
 
 # --- anything that can happen to an app -------------------------------------------------------------------------------

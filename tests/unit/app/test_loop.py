@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from trainpoint.app import Flow, Work, start
-from trainpoint.app.loop import run_app
+from trainpoint.app.loop import FINAL_SECONDS, AppCheckpoint, run_app
+from trainpoint.app.scheduler import Scheduler
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import read_info
@@ -612,6 +614,108 @@ def test_sigterm_while_a_work_runs_saves_nothing_that_is_torn(
     assert states(catalog) == []
     assert "is not saved, since root.w did not end within 0.01 s" in caplog.text
     root.w._go.set()
+
+
+def test_a_capture_that_waits_for_a_work_when_sigterm_comes_and_the_last_one_have_one_limit(
+    catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    waited: list[float] = []
+
+    class Passing(FakeClock):
+        """Two seconds pass with each look."""
+
+        def monotonic(self) -> float:
+            self.advance(2)
+            return super().monotonic()
+
+    class Main(WithSlow):
+        consistent_seconds = 10**6
+
+    class Timed(Scheduler):
+        def still(self, left_seconds: Callable[[], float], *, anew: bool = False) -> Any:
+            def left() -> float:
+                waited.append(left_seconds())
+                if len(waited) == 2:
+                    terminate()
+                return waited[-1]
+
+            return super().still(left, anew=anew)
+
+    root, clock = Main(10**9), Passing()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("trainpoint.app.loop.Scheduler", Timed)
+        with caplog.at_level(logging.WARNING, logger="trainpoint"), pytest.raises(SystemExit) as raised:
+            run_app(root, clock=clock)
+    root.w._go.set()
+    assert raised.value.code == 143
+    after = [left for left in waited if left <= FINAL_SECONDS]
+    assert len(waited) > len(after), "before the signal it waits as long as the flow says"
+    assert after == sorted(after, reverse=True), "the last capture does not begin to wait anew"
+    assert after[-1] <= 0
+    assert [record.message for record in caplog.records if "is not saved" in record.message] == [
+        "the state after iteration 1 is not saved, since root.w did not end within 20 s; with consistent = False the "
+        "root flow is saved at once, and running works start again"
+    ]
+
+
+def test_sigterm_ends_an_app_that_never_saves_with_143_also_where_its_state_cannot_be_saved(
+    catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Main(Preempted):
+        def run(self) -> None:
+            super().run()
+            self.bad = {1, 2}
+
+    with caplog.at_level(logging.ERROR, logger="trainpoint"), pytest.raises(SystemExit) as raised:
+        run_app(Main(10**9, lambda _: False))
+    assert raised.value.code == 143
+    assert states(catalog) == []
+    assert end_of(catalog) == ("Preempted", 143, "SIGTERM")
+    (line,) = [record.message for record in caplog.records if "is not saved" in record.message]
+    assert line.startswith("the state after iteration 3 is not saved: ")
+    assert "root.bad" in line
+
+
+def test_who_asks_for_a_save_gets_one_whatever_the_hook_says_also_of_an_unchanged_state(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[AppCheckpoint] = []
+
+    class Kept(AppCheckpoint):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            opened.append(self)
+
+    monkeypatch.setattr("trainpoint.app.loop.AppCheckpoint", Kept)
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fixed = 1
+            self._rounds = 0
+
+        def run(self) -> None:
+            self._rounds += 1
+            if self._rounds == 3:
+                wait_for(lambda: states(catalog))
+            if self._rounds in (1, 3):
+                writer = opened[0]._writer
+                assert writer is not None
+                writer.rhythm.request()
+            if self._rounds == 5:
+                self.stop()
+
+    run_app(Main())
+    found = states(catalog)
+    assert [state["iteration"] for state in found] == [1, 3]
+    assert found[0]["state"] == found[1]["state"]
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_store_that_fails_ends_the_app(

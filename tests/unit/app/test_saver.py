@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ TASK = TaskPath("app", "run-1", "main")
 
 
 def state(n: int) -> Offer:
-    return Offer(Captured("{}", ()), f"n={n}", n)
+    return Offer(Captured("{}"), f"n={n}", n)
 
 
 def ref(timestamp: int) -> CheckpointRef:
@@ -49,6 +50,22 @@ def test_the_last_of_several_states_within_a_second_is_the_one_that_is_written()
     assert pace.take(1.0) == state(4)
     assert (pace.offered, pace.coalesced, pace.unchanged) == (4, 2, 0)
     assert pace.take(2.0) is None
+
+
+def test_a_state_that_somebody_has_asked_for_is_written_also_if_it_is_unchanged() -> None:
+    pace = Pace()
+    pace.offer(state(1))
+    pace.take(0.0)
+    assert pace.offer(replace(state(1), asked=True))
+    assert pace.take(1.0) == replace(state(1), asked=True)
+    assert not pace.offer(state(1)), "once"
+    pace.offer(replace(state(2), asked=True))
+    assert pace.offer(state(1)), "the request stays, whatever comes before it is written"
+    assert pace.take(2.0) == replace(state(1), asked=True)
+    pace.offer(state(3))
+    pace.offer(replace(state(3), asked=True))
+    pace.offer(state(1))
+    assert pace.take(3.0) == replace(state(1), asked=True)
 
 
 def test_an_unchanged_state_makes_no_new_file() -> None:

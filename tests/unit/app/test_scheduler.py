@@ -6,10 +6,9 @@ import threading
 
 import pytest
 
-from trainpoint.app import Flow, Work
+from trainpoint.app import Flow, List, Work
 from trainpoint.app.scheduler import AT_ONCE, Scheduler
 from trainpoint.app.tree import install
-from trainpoint.clock import SystemClock
 
 DEADLINE_SECONDS = 120.0
 
@@ -39,10 +38,11 @@ class Root(Flow):
         super().__init__()
         self.waits = Waits()
         self.fails = Fails()
+        self.more: List[Waits] = List()
 
 
 def app() -> tuple[Root, Scheduler]:
-    root, scheduler = Root(), Scheduler(SystemClock())
+    root, scheduler = Root(), Scheduler()
     install(root, scheduler)
     return root, scheduler
 
@@ -99,7 +99,7 @@ def test_a_work_that_does_not_end_is_waited_for_once_and_named() -> None:
 
     def limit() -> float:
         waited.append(0)
-        return 0.01
+        return 0.01 if len(waited) % 2 else 0
 
     with scheduler.still(limit) as running:
         assert running == ("root.waits",)
@@ -117,27 +117,50 @@ def test_a_work_that_does_not_end_is_waited_for_once_and_named() -> None:
         assert running == ()
 
 
-def test_more_calls_than_threads_take_turns() -> None:
+def test_calls_of_one_work_run_one_after_the_other_and_beside_those_of_others() -> None:
     root, scheduler = app()
-    for number in range(AT_ONCE + 5):
+    root.more.append(Waits())
+    other = root.more[0]
+    for number in range(20):
         root.waits.run(number)
+    other.run(7)
+    assert root.waits._began.wait(DEADLINE_SECONDS)
+    assert other._began.wait(DEADLINE_SECONDS), "another work does not wait for this one"
+    statuses = [call["status"] for call in root.waits._tp_calls.values()]
+    assert statuses == ["running"] + ["pending"] * 19
+    other._go.set()
     root.waits._go.set()
     settle(scheduler)
-    assert root.waits.has_succeeded
+    assert root.waits.done == list(range(20)), "as they were made"
+    assert other.done == [7]
+
+
+def test_more_works_than_threads_take_turns() -> None:
+    root, scheduler = app()
+    root.more.extend(Waits() for _ in range(AT_ONCE + 5))
+    for number, work in enumerate(root.more):
+        work.run(number)
+    for work in reversed(root.more):
+        work._go.set()
+    settle(scheduler)
     assert not scheduler.busy
-    assert len(root.waits._tp_calls) == AT_ONCE + 5
+    assert [work.done for work in root.more] == [[number] for number in range(AT_ONCE + 5)]
 
 
 def test_calls_that_never_began_are_given_up_at_the_end_and_can_be_made_again() -> None:
     root, scheduler = app()
-    for number in range(AT_ONCE + 1):
-        root.waits.run(number)
+    root.more.extend(Waits() for _ in range(AT_ONCE + 1))
+    for work in root.more:
+        work.run(1)
+    root.more[0].run(2)
     scheduler.close()
-    root.waits._go.set()
+    for work in root.more:
+        work._go.set()
     settle(scheduler)
-    statuses = [call["status"] for call in root.waits._tp_calls.values()]
-    assert statuses.count("succeeded") == AT_ONCE
-    assert statuses.count("pending") == 1
+    statuses = [[call["status"] for call in work._tp_calls.values()] for work in root.more]
+    assert statuses == [["succeeded", "pending"], *[["succeeded"]] * (AT_ONCE - 1), ["pending"]]
     install(root, None)
-    root.waits.run(AT_ONCE)
-    assert root.waits._tp_last_status() == "succeeded"
+    root.more[0].run(2)
+    root.more[AT_ONCE].run(1)
+    assert root.more[0].done == [1, 2]
+    assert root.more[AT_ONCE].done == [1]

@@ -8,6 +8,7 @@ import pytest
 
 from trainpoint.app import Dict, Flow, List, Work
 from trainpoint.app.component import Component, dotted
+from trainpoint.app.notices import left_out
 from trainpoint.app.state import capture
 from trainpoint.errors import ComponentError
 
@@ -145,6 +146,7 @@ def test_what_it_holds_can_be_said_for_the_type_checker_and_leaves_no_trace() ->
             self.d = Dict[Work](a=Work())
             self.l = List[Work]()
 
-    captured = capture(Main())
-    assert captured.left_out == ()
+    root = Main()
+    captured = capture(root)
+    assert left_out(root) == []
     assert captured.state["state"]["structures"]["l"] == {"kind": "List", "items": []}

@@ -9,6 +9,7 @@ import pytest
 
 from trainpoint.app import CheckpointContext, Dict, Flow, List, Work
 from trainpoint.app.component import MAX_LEVELS, Component, dotted, root_of, walk
+from trainpoint.app.notices import left_out
 from trainpoint.app.state import capture
 from trainpoint.errors import ComponentError, UnsupportedStateError
 
@@ -73,7 +74,7 @@ def test_public_attributes_are_variables_private_ones_are_not_saved() -> None:
     app.later = [1, 2]
     captured = capture(app)
     assert captured.state["state"]["vars"] == {"later": [1, 2], "n": 0}
-    assert captured.left_out == ("root._cache: its name begins with _",)
+    assert left_out(app) == ["root._cache: its name begins with _"]
 
 
 def test_properties_cached_values_and_class_attributes_are_no_variables_until_they_are_set() -> None:
