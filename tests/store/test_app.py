@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -259,6 +261,20 @@ def test_a_file_that_is_cut_off_is_named_and_nothing_stands_in_for_it(place: Pla
     assert "cut.json is no readable JSON" in done.stderr
 
 
+def test_a_stored_file_that_is_cut_off_is_named_and_nothing_stands_in_for_it(place: Place, tmp_path: Path) -> None:
+    names = three(place, tmp_path)
+    store = place.store()
+    (key,) = [row.key for row in store.list("ns/_/data/") if row.key.endswith(names[2])]
+    store.delete(key)
+    store.put(key, b'{"formatVersion": 1, "kind": "App", "sta')
+    done = run_app(place, HOOK, "--checkpoint", names[2], cwd=tmp_path, SAY_START="1")
+    assert (done.returncode, done.stdout) == (86, "")
+    assert f"--checkpoint={names[2]}: checkpoint " in done.stderr
+    assert "is corrupt: " in done.stderr
+    newest = run_app(place, HOOK, "--checkpoint", "latest", cwd=tmp_path, SAY_START="1", TOTAL="3")
+    assert newest.stdout.splitlines()[0] == "start=2", newest.stderr
+
+
 def test_a_component_that_the_code_does_not_create_starts_nothing(place: Place, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(SEED)
     assert run_app(place, "app.py", cwd=tmp_path).returncode == 0
@@ -375,6 +391,38 @@ def test_a_failed_app_is_started_again_and_goes_on_where_its_run_has_saved(place
     assert "done: 10 steps, 2 attempts" in done.stderr
 
 
+def test_the_line_that_goes_on_with_a_failed_app_says_all_that_was_said(place: Place, tmp_path: Path) -> None:
+    three(place, tmp_path)
+    said = ["--workflow", "other", "--task", "part", "--load-policy", "eager", "--checkpoint-from", "app_hook"]
+    said += ["--checkpoint", "latest", "--non-strict"]
+    failed = run_app(place, HOOK, *said, cwd=tmp_path, HOOK_BELOW="0", BREAK_AT="6")
+    assert failed.returncode == 1
+    (line,) = re.findall(r"to go on with it: trainpoint (.*)", failed.stderr)
+    words = shlex.split(line)
+    assert set(said) <= set(words)
+    again = trainpoint(place, *words, cwd=tmp_path, SAY_START="1", TOTAL="6")
+    assert again.stdout.splitlines() == ["start=3", "end=6 asked=0"], again.stderr
+    assert "attempt 1  loaded step 3" in again.stderr
+
+
+def test_a_check_looks_where_the_app_would(place: Place, tmp_path: Path) -> None:
+    assert run_app(place, HOOK, "--workflow", "other", cwd=tmp_path, TOTAL="1").returncode == 0
+    elsewhere = trainpoint(place, "app", "check", HOOK, cwd=tmp_path)
+    assert elsewhere.returncode == 86
+    assert "Could not find checkpoint: latest" in elsewhere.stderr
+    assert trainpoint(place, "app", "check", HOOK, "--workflow", "other", cwd=tmp_path).returncode == 0
+    assert trainpoint(place, "app", "check", HOOK, cwd=tmp_path, TRAINPOINT_WORKFLOW="other").returncode == 0
+
+
+@pytest.mark.parametrize("verb", [["run", "app"], ["app", "check"]])
+def test_an_empty_checkpoint_such_as_of_a_variable_that_is_not_set_starts_nothing(
+    verb: list[str], tmp_path: Path
+) -> None:
+    done = trainpoint(Place(f"file://{tmp_path}/store"), *verb, HOOK, "--checkpoint", "", cwd=tmp_path, SAY_START="1")
+    assert (done.returncode, done.stdout) == (86, "")
+    assert "--checkpoint is empty" in done.stderr
+
+
 def test_an_app_that_is_told_to_end_saves_and_another_run_goes_on_from_there(place: Place, tmp_path: Path) -> None:
     # The neighbour writes later than the app that is stopped, and shares the store.
     environ = place.env(TOTAL="1000000000", PAUSE="0.02", TELL_AT="20")
@@ -425,12 +473,25 @@ def test_a_file_without_exactly_one_app_is_told_what_is_missing(code: str, told:
     assert told in done.stderr
 
 
-def test_ten_thousand_iterations_leave_few_files(place: Place, tmp_path: Path) -> None:
-    done = run_app(place, HOOK, cwd=tmp_path, TOTAL="10000")
+def test_ten_thousand_iterations_leave_few_files_and_objects(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "few.yaml").write_text(
+        "apiVersion: trainpoint.dev/v1alpha1\nkind: CheckpointPolicy\nmetadata: {name: few}\n"
+        "spec:\n  appFiles: {keepLatest: 3, keepOneEvery: 0s}\n"
+    )
+    done = run_app(place, HOOK, "--policy", "few.yaml", cwd=tmp_path, TOTAL="10000", PAUSE="0.0005")
     assert done.returncode == 0, done.stderr
     account = re.search(r"10000 iterations, (\d+) checkpoints, .* (\d+) states came within a second", done.stderr)
     assert account is not None, done.stderr
-    files = [row.key for row in place.store().list("ns/_/data/")]
-    assert len(files) <= min(int(account[1]), 22)
-    assert int(account[1]) + int(account[2]) == 10_000
+    written, replaced = int(account[1]), int(account[2])
+    assert written > 3, "so that the rule has something to delete"
+    assert written + replaced == 10_000
+    catalog = place.catalog()
+    (run,) = catalog.runs("_", "app_hook")
+    (task,) = catalog.tasks("_", "app_hook", run.run)
+    kinds = Counter(row.key.split("/")[2] for row in catalog.store.list("ns/"))
+    manifests = Counter(row.key.rpartition(".")[2] for row in catalog.store.list(task.manifests))
+    assert kinds["data"] == 3
+    assert manifests == {"json": 3, "tombstone": written - 3, "fence": 1}
+    assert kinds["log"] == 2 * written - 3, "one entry for each that was saved, one for each that was deleted"
+    assert kinds.total() <= 3 * written + 20
     assert counted(place)[0] == 10_000

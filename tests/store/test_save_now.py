@@ -10,6 +10,8 @@ from click.testing import Result
 
 from tests.support.command_line import invoke
 from trainpoint import Checkpoint
+from trainpoint.app import Flow
+from trainpoint.app.loop import run_app
 from trainpoint.handle import asked
 from trainpoint.handle.writer import Writer
 
@@ -39,6 +41,36 @@ def test_who_asks_gets_the_checkpoint_of_the_next_step(url: str) -> None:
     assert answers[0].stdout.split() == saved, "one request is one checkpoint"
     assert len(saved) == 1
     assert "asked llm/r/main to save" in answers[0].stderr
+
+
+def test_an_app_whose_hook_says_no_saves_for_who_asks(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("WORKFLOW", "app"), ("RUN", "r"), ("STORE", url)):
+        monkeypatch.setenv(f"TRAINPOINT_{name}", value)
+    answers: list[Result] = []
+    person = threading.Thread(target=lambda: answers.append(invoke("save", "app", "--wait", "--store", url)))
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fixed = 1
+            self._until = time.monotonic() + DEADLINE_SECONDS
+
+        def run(self) -> None:
+            if person.ident is None:
+                person.start()
+            person.join(0.02)
+            if not person.is_alive() or time.monotonic() > self._until:
+                self.stop()
+
+    run_app(Main())
+    person.join()
+    assert answers[0].exit_code == 0, answers[0].stderr
+    monkeypatch.delenv("TRAINPOINT_WORKFLOW")
+    monkeypatch.delenv("TRAINPOINT_RUN")
+    with Checkpoint(store=url) as reader:
+        (saved,) = reader.list(workflow="app")
+    assert answers[0].stdout.split() == [saved.name]
+    assert saved.series.startswith("lightningapp_checkpoint_")
 
 
 def test_where_nothing_is_at_work_nobody_is_asked(url: str) -> None:

@@ -67,16 +67,21 @@ def asked(argument: str | None, context: Context, *, workflow: str | None = None
     Raises:
         InvalidArgumentError: the argument is empty, such as a shell's variable that is not set.
     """
-    if argument is not None and not argument.strip():
-        raise InvalidArgumentError(
-            "--checkpoint is empty", remedy="name latest, a file or a checkpoint; leave it out to start by load policy"
-        )
     found = first_of(
-        argument=argument,
+        argument=said(argument),
         environment=context.environ.get(ENV_CHECKPOINT),
         annotation=context.cluster.pod.setting("checkpoint") if context.cluster is not None else None,
     )
     return replace(found, of_app=True, workflow=workflow or "") if found is not None else None
+
+
+def said(argument: str | None) -> str | None:
+    """The argument, if it says something. Raises InvalidArgumentError if it is empty."""
+    if argument is not None and not argument.strip():
+        raise InvalidArgumentError(
+            "--checkpoint is empty", remedy="name latest, a file or a checkpoint; leave it out to start by load policy"
+        )
+    return argument
 
 
 def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str, own: TaskPath | None = None) -> Start:

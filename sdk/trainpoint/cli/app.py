@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from trainpoint.api.names import ENV_CHECKPOINT
+from trainpoint.api.names import ENV_CHECKPOINT, ENV_WORKFLOW
 from trainpoint.app import start
 from trainpoint.app.program import load_app
 from trainpoint.app.state import differences, parse
@@ -61,6 +61,7 @@ def checkpoints(workflow: str | None, limit: int, store: str | None, namespace: 
 @click.argument("file", type=click.Path(path_type=Path))
 @start_option
 @from_option
+@click.option("--workflow", metavar="NAME", help="The app; by default its file's name.")
 @store_option
 @click.pass_context
 def check(
@@ -68,6 +69,7 @@ def check(
     file: Path,
     checkpoint: str | None,
     checkpoint_from: str | None,
+    workflow: str | None,
     store: str | None,
     namespace: str,
 ) -> None:
@@ -78,8 +80,9 @@ def check(
     """
     root = load_app(file)
     catalog = open_catalog(store)
-    text = checkpoint or os.environ.get(ENV_CHECKPOINT) or start.LATEST
-    found = start.look_up(text, catalog, namespace=namespace, workflow=checkpoint_from or workflow_of((str(file),)))
+    text = start.said(checkpoint) or os.environ.get(ENV_CHECKPOINT) or start.LATEST
+    own = workflow or os.environ.get(ENV_WORKFLOW) or workflow_of((str(file),))
+    found = start.look_up(text, catalog, namespace=namespace, workflow=checkpoint_from or own)
     if found.path is not None:
         document = parse(start.read_local(found.path), str(found.path))
     elif found.stored is not None:

@@ -195,7 +195,8 @@ def supervise(
     said = ((ENV_TASK, options.task), (ENV_LOAD_POLICY, options.load_policy))
     environ.update({name: value for name, value in said if value})
     policy = str(options.policy) if options.policy else None
-    given = [*_given(workflow=options.workflow, store=options.store, policy=policy), "--run", run_name]
+    words = {"workflow": options.workflow, "task": options.task, "store": options.store, "policy": policy}
+    given = [*_given({**words, "load-policy": options.load_policy}), "--run", run_name]
     with tempfile.TemporaryDirectory(prefix="trainpoint-run-") as private:
         if policy and settings is not None:
             compiled = Path(private, "policy.json")
@@ -246,5 +247,5 @@ def policy_settings(path: Path | None, environ: Mapping[str, str]) -> PolicySett
         ) from None
 
 
-def _given(**options: str | None) -> list[str]:
+def _given(options: Mapping[str, str | None]) -> list[str]:
     return [part for name, value in options.items() if value for part in (f"--{name}", value)]

@@ -65,7 +65,8 @@ def run_app(
     given = RunOptions(**options)
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not (given.store or os.environ.get(ENV_STORE)):
         _become(ctx, command, given)
-    supervise(ctx, command, lambda begin: shlex.join(["trainpoint", "run", "app", file, *begin, *behind]), given)
+    again = ["trainpoint", "run", "app", file]
+    supervise(ctx, command, lambda begin: shlex.join([*again, *begin, *words, *behind]), given)
 
 
 def _become(ctx: click.Context, command: tuple[str, ...], given: RunOptions) -> None:

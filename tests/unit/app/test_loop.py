@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -741,29 +741,6 @@ def test_the_log_counts_what_was_not_written(caplog: pytest.LogCaptureFixture) -
     assert "states came within a second and were replaced by later ones" in line
 
 
-def test_ten_thousand_iterations_with_a_hook_that_always_says_yes_leave_few_files(
-    catalog: BucketCatalog, store: MemoryStore, record_property: Callable[[str, object], None]
-) -> None:
-    clock = FakeClock()
-    begun = clock.monotonic()
-
-    class Main(Counts):
-        def run(self) -> None:
-            super().run()
-            clock.advance(0.01)
-
-    run_app(Main(10_000), clock=clock)
-    seconds = clock.monotonic() - begun
-    files = len(start.saved_by(catalog, "_", "app"))
-    objects = count(store)
-    record_property("files", files)
-    record_property("objects", objects)
-    assert 1 <= files <= 20 + seconds / 3600 + 1
-    assert objects["data"] == files
-    assert sum(objects.values()) <= 6 * (seconds + 1) + 20
-    assert states(catalog)[-1]["state"]["vars"]["n"] == 10_000
-
-
 def test_a_policy_says_how_many_files_stay(
     catalog: BucketCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -788,11 +765,3 @@ def test_files_that_an_earlier_policy_has_kept_are_told_before_they_go(
     said = "with the next save 3 older checkpoints go, if not pinned: there stay the last 2, by few.yaml"
     assert said in caplog.messages
     assert len(states(catalog)) == 2
-
-
-def count(store: MemoryStore) -> Mapping[str, int]:
-    found: dict[str, int] = {}
-    for row in store.list(""):
-        kind = row.key.split("/")[2] if row.key.startswith("ns/") else "store"
-        found[kind] = found.get(kind, 0) + 1
-    return found
