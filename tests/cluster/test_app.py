@@ -67,7 +67,10 @@ def test_an_app_runs_as_a_job_and_later_ones_start_from_it_or_say_why_they_canno
     team.train("migrated", **changed(migrates), podAnnotations=named)
     team.namespace.configmap("old", {"old.json": text_of(team, first[-1])})
     team.train("path", **with_folder("old"), podAnnotations={"trainpoint.dev/checkpoint": "/old/old.json"})
-    check_that_one_pod_was_refused(team, "other")
+    team.train("nothing", **APP, podAnnotations={"trainpoint.dev/checkpoint": "nothing"})
+    sentence = "The component w wasn't instantiated for the component root"
+    assert "load_state_dict" in check_that_one_pod_was_refused(team, "other", sentence)
+    check_that_one_pod_was_refused(team, "nothing", "Could not find checkpoint: nothing")
     assert "rounds: 20, counter: 1" in log_of(team, "path")
     log = log_of(team, "migrated")
     assert "rounds: 20, counter: 42" in log, "the old file's ten rounds, and what the method made of its counter"
@@ -101,26 +104,26 @@ def text_of(team: TeamSpace, series: str) -> str:
     return store.get(key).decode()
 
 
-def check_that_one_pod_was_refused(team: TeamSpace, job: str) -> None:
+def check_that_one_pod_was_refused(team: TeamSpace, job: str, sentence: str) -> str:
+    """And that the condition of its run says why. Returns what the pod has printed."""
     team.namespace.wait(f"job/{job}", "Failed", seconds=PATIENCE_SECONDS)
     (pod,) = team.pods_of(job)
     name = pod["metadata"]["name"]
-    sentence = "The component w wasn't instantiated for the component root"
     log = team.namespace.logs(name)
     assert team.namespace.exit_code(name) == 86, log
     assert sentence in log
-    assert "load_state_dict" in log
     assert "rounds:" not in log
 
-    def told() -> list[str]:
-        status: Object = team.run_of(job).get("status", {})
-        return [str(condition.get("message", "")) for condition in status.get("conditions", [])] + [
-            str(attempt.get("message", "")) for attempt in status.get("attempts", [])
-        ]
+    def ready() -> Object:
+        conditions = team.run_of(job).get("status", {}).get("conditions", [])
+        return next((one for one in conditions if one["type"] == "Ready"), {})
 
-    team.namespace.wait_until(
-        "the run says why", told, lambda messages: any(sentence in message for message in messages), seconds=60
-    )
+    def refused(condition: Object) -> bool:
+        return (condition.get("status"), condition.get("reason")) == ("False", "Refused")
+
+    told = team.namespace.wait_until("the run says why", ready, refused, seconds=60)
+    assert sentence in told["message"]
+    return log
 
 
 def test_an_evicted_app_has_saved_its_last_round_and_the_next_pod_goes_on_from_it(team: TeamSpace) -> None:

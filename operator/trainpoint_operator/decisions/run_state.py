@@ -78,6 +78,17 @@ class RunInput:
             return "no process has claimed it"
         return f"attempt {self.last['attempt']}: {self.last.get('message') or self.last.get('result', 'goes on')}"
 
+    @property
+    def refusal(self) -> str:
+        """Why the newest attempt's program has not started, which it would not do the next time either; empty: it has.
+
+        In the words of its claim, where that is still the newest: the list of attempts has room for less.
+        """
+        if self.last.get("reason") != reasons.REFUSED:
+            return ""
+        said = self.claim.get("end", {}) if self.claim.get("nonce") == self.last.get("nonce") else {}
+        return f"attempt {self.last['attempt']}: {said.get('message') or self.last.get('message', '')}"
+
 
 def pods_of_task(pods: Sequence[PodView], attempts: Sequence[JsonObject], job_name: str) -> list[PodView]:
     """Of a Job's pods those that start this task's attempts: of an indexed Job, those of one index alone.
@@ -295,15 +306,14 @@ def run_state(i: RunInput) -> Verdict:
 def conditions(i: RunInput, verdict: Verdict) -> list[Condition]:
     """Ready, Active, RetriesExhausted."""
     active = Condition("Active", "True" if verdict.state == "Running" else "False", verdict.reason, verdict.message)
-    allowed = verdict.state not in ("Stopped", "Exhausted")
     step = f" (step {i.resume.step})" if i.resume.step is not None else ""
     would = f"an attempt that started now would load {i.resume.checkpoint}{step}: " if i.resume.checkpoint else ""
-    ready = Condition(
-        "Ready",
-        "True" if allowed else "False",
-        i.resume.reason if allowed else verdict.reason,
-        f"{would}{i.resume.message}" if allowed else verdict.message,
-    )
+    if verdict.state in ("Stopped", "Exhausted"):
+        ready = Condition("Ready", "False", verdict.reason, verdict.message)
+    elif i.refusal:
+        ready = Condition("Ready", "False", reasons.REFUSED, i.refusal)
+    else:
+        ready = Condition("Ready", "True", i.resume.reason, f"{would}{i.resume.message}")
     spent = i.charged > i.limit or verdict.state == "Exhausted"
     goes_on = "; its Job decides whether another pod comes" if spent and not verdict.over else ""
     exhausted = Condition(

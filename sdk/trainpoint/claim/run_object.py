@@ -11,11 +11,10 @@ from trainpoint.catalog.labels import labels_of
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.manifest import task_to_json
-from trainpoint.format.records import EndRecord, Holder, LoadedRecord
+from trainpoint.format.records import MESSAGE_LIMIT, EndRecord, Holder, LoadedRecord
 from trainpoint.format.reference import run_object_name
 from trainpoint.pod import Pod
 
-MESSAGE_LIMIT: Final = 1000
 REQUEST_LIMIT: Final = 253
 """The path of an app's file may be longer."""
 SEEN_LIMIT: Final = 64

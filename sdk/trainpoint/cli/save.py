@@ -42,7 +42,8 @@ def wait_options(command: _Command) -> _Command:
 def save(scope: str | None, wait: bool, timeout: float, store: str | None, namespace: str) -> None:
     """Ask a training that is at work to save at its next step, whatever its rhythm.
 
-    It looks for such requests every half a minute. Its loop has to use `should_save`.
+    It looks for such requests every half a minute. Its loop has to use `should_save`; an app
+    does so by itself.
 
     SCOPE is a workflow (its newest run), a run, workflow/run or workflow/run/task; without it, the newest run.
     """
@@ -81,7 +82,8 @@ def _newest(catalog: BucketCatalog, task: TaskPath) -> str:
 def kube_save(scope: str | None, wait: bool, timeout: float, namespace: str, context: str) -> None:
     """Ask a training that is at work to save at its next step, whatever its rhythm; takes the role trainpoint-edit.
 
-    It looks for such requests every half a minute. Its loop has to use `should_save`.
+    It looks for such requests every half a minute. Its loop has to use `should_save`; an app
+    does so by itself.
 
     SCOPE is a workflow or Job (its newest run), a run, or the name of a run object; without it, the newest run.
     """

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from trainpoint.errors import CorruptRecordError
 from trainpoint.format.digest import JsonObject, seal, unseal
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.manifest import FORMAT_VERSION, check_format, task_from_json, task_to_json
+
+MESSAGE_LIMIT: Final = 1000
+"""Of a record's message; a run object takes 1024."""
 
 
 def write_record(kind: str, value: Mapping[str, object]) -> bytes:

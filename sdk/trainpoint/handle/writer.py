@@ -20,7 +20,7 @@ from trainpoint.errors import SaveFailedError, TrainpointError
 from trainpoint.format.layout import SnapshotId
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.format.ranks import derived_uid
-from trainpoint.format.records import EndRecord, LoadedRecord
+from trainpoint.format.records import MESSAGE_LIMIT, EndRecord, LoadedRecord
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.handle import arguments, artifacts, launch, narrate
 from trainpoint.handle.arguments import Scalar
@@ -328,7 +328,7 @@ class Writer:
                     uid=self.claim.uid,
                     how=how,
                     exit_code=exit_code,
-                    message=message[:500],
+                    message=message[:MESSAGE_LIMIT],
                     last_step=self.rhythm.last_step,
                     time=now,
                 )

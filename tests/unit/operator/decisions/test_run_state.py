@@ -290,6 +290,17 @@ def test_ready_says_what_the_next_attempt_would_load() -> None:
     assert found(given_that(FAILED, stop=True), "Ready")[:2] == ("False", "StoppedByUser")
 
 
+@pytest.mark.parametrize("job", [ALIVE, replace(ALIVE, result="Failed")], ids=["its Job goes on", "its Job has failed"])
+def test_a_program_that_refused_to_start_is_not_ready_and_says_why_whole(job: JobView) -> None:
+    whole = f"IncompatibleStateError: The component w wasn't instantiated {'x' * 900}"
+    refused = entry(result="Refused", reason="Refused", message=whole[:500], endTime=fine(40))
+    held = claim(end=end("Failed", 86, message=whole))
+    assert found(given_that(refused, claim=held, job=job), "Ready") == ("False", "Refused", f"attempt 0: {whole}")
+    later = claim(1, end=end("Failed", 1, message="another"))
+    assert found(given_that(refused, claim=later, job=job), "Ready")[2] == f"attempt 0: {whole[:500]}"
+    assert found(given_that(refused, FAILED, claim=later, job=job), "Ready")[0] == "True"
+
+
 def test_active_says_what_is_waited_for() -> None:
     assert found(given_that(entry()), "Active")[:2] == ("True", "Training")
     assert found(given_that(FAILED), "Active")[:2] == ("False", "JobBackOff")
