@@ -94,7 +94,8 @@ def _rollback(loaded: JsonObject, attempts: Sequence[JsonObject]) -> Rollback | 
     else:
         first: JsonObject = next((entry for entry in attempts if entry["attempt"] == since), {})
         name, step = first.get("loaded"), first.get("fromStep")
-    return Rollback(request, since, Candidate(name, step, True) if name else None)
+    is_file = loaded.get("reason") == reasons.REQUESTED and not name
+    return Rollback(request, since, Candidate(name, step, True) if name else None, is_file)
 
 
 def _in_force(loaded: JsonObject, request: Request | None, back: Rollback | None) -> Request | None:

@@ -45,7 +45,9 @@ class Rollback:
     since: int
     """the attempt that followed it first"""
     chosen: Candidate | None
-    """what it came to; None: nothing, or that is not known any more"""
+    """what it came to; None: nothing, or a file, or that is not known any more"""
+    is_file: bool = False
+    """it came to a file that an app was told to begin from, which is no checkpoint"""
 
 
 def forecast(
@@ -104,6 +106,9 @@ def _after(rollback: Rollback, own: Sequence[Candidate], newer_bad: int) -> Fore
     if rollback.chosen is not None:
         message = f"nothing is saved since attempt {rollback.since} resumed as asked for, so it loads the same again"
         return Forecast(rollback.chosen.name, rollback.chosen.step, reasons.SAME_AS_REQUESTED, message)
+    if rollback.is_file:
+        message = f"nothing is saved since attempt {rollback.since} began from {rollback.request}, so it does once more"
+        return Forecast("", None, reasons.SAME_AS_REQUESTED, message)
     message = f"nothing to load that attempt {rollback.since} resumed from, or that was saved since"
     return Forecast("", None, reasons.NOTHING_FOUND, message)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from trainpoint.app import Flow, Work, start
+from trainpoint.app import CheckpointContext, Flow, Work, start
 from trainpoint.app.loop import FINAL_SECONDS, AppCheckpoint, run_app
 from trainpoint.app.scheduler import Scheduler
 from trainpoint.catalog.base import CheckpointInfo
@@ -150,6 +150,30 @@ def test_the_hook_can_know_where_the_app_stands(catalog: BucketCatalog) -> None:
 
     run_app(Main(2))
     assert seen == [(1, True, None), (2, True, None)]
+
+
+def test_the_hook_can_know_what_was_saved_and_when(catalog: BucketCatalog) -> None:
+    seen: list[CheckpointContext] = []
+
+    class Main(Counts):
+        def run(self) -> None:
+            super().run()
+            if self.n == 2:
+                wait_for(lambda: states(catalog))
+
+        def should_save_checkpoint(self) -> bool:
+            seen.append(self.checkpoint_context)
+            if self.n > 2 and seen[-1].last_name:
+                self.stop()
+            return self.n == 1
+
+    run_app(Main(10**9))
+    (saved,) = start.saved_by(catalog, "_", "app")
+    assert seen[0].last_name is None
+    assert seen[-1].last_name == saved.file
+    assert seen[-1].seconds_since_save is not None
+    assert 0 <= seen[-1].seconds_since_save < DEADLINE_SECONDS
+    assert [facts.iteration for facts in seen] == list(range(1, len(seen) + 1))
 
 
 def test_a_file_is_one_plain_object_named_like_its_series(catalog: BucketCatalog, store: MemoryStore) -> None:

@@ -140,6 +140,7 @@ BACK = loaded(reason="Requested", checkpoint=name(0, 1), step=10, request=name(0
 AGAIN = {**BACK, "reason": "SameAsRequested"}
 SINCE = {**BACK, "reason": "SinceRequest", "checkpoint": name(2, 3), "step": 15}
 GONE = {field: value for field, value in BACK.items() if not field.startswith("request")}
+FILE = loaded(reason="Requested", request="/old/copy.json", requestBy="Annotation", since=1)
 ASKED: list[tuple[str, Sequence[CheckpointView], JsonObject, str, tuple[str, int | None, str]]] = [
     ("asked for, and not followed yet", SAVED[:2], loaded(), name(0, 1), (name(0, 1), 10, "Requested")),
     (
@@ -174,6 +175,8 @@ ASKED: list[tuple[str, Sequence[CheckpointView], JsonObject, str, tuple[str, int
         (name(0, 1), 10, "SameAsRequested"),
     ),
     ("it found nothing", [], loaded(request="llm/llm-old", requestBy="Environment"), "", ("", None, "NothingFound")),
+    ("an app's file, and nothing saved since", SAVED[:2], FILE, "", ("", None, "SameAsRequested")),
+    ("an app's file, and saved since", SAVED, FILE, "", (name(2, 3), 15, "SinceRequest")),
 ]
 
 
