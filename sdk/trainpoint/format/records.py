@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
+from trainpoint.api import reasons
 from trainpoint.errors import CorruptRecordError
 from trainpoint.format.digest import JsonObject, seal, unseal
 from trainpoint.format.layout import SnapshotId, TaskPath
@@ -210,6 +211,11 @@ class LoadedRecord:
     """who made it: ``Argument``, ``Environment``, ``Annotation`` or ``Run``"""
     since: int = 0
     """the attempt of the last rollback: what was saved before it is not gone on from. 0 where there was none"""
+
+    @property
+    def is_file(self) -> bool:
+        """An app has begun from a file, which is no checkpoint of the store; ``request`` names it."""
+        return self.reason == reasons.REQUESTED and not self.checkpoint
 
     def to_bytes(self) -> bytes:
         return write_record(

@@ -99,9 +99,9 @@ class Resume:
             NotMatchingError: it has other metadata than ``match`` asks for.
         """
         choices = [
-            EarlierChoice(view.number, view.loaded.task, view.loaded.snapshot, view.loaded.request)
+            EarlierChoice(view.number, loaded.task, loaded.snapshot, loaded.request, loaded.is_file)
             for view in self.earlier
-            if view.loaded is not None
+            if (loaded := view.loaded) is not None
         ]
         search = search_order(
             self.decision.policy,

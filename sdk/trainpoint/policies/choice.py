@@ -91,6 +91,8 @@ class EarlierChoice:
     snapshot: SnapshotId | None = None
     request: str = ""
     """the resume request that was in force, in its one spelling; empty: none"""
+    is_file: bool = False
+    """it was that of an app, and came to a file, which is no checkpoint"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +189,13 @@ def _after_rollback(rollback: EarlierChoice, *, exact: bool, again: Request | No
     return Search(
         scopes if again is None else (*scopes, Scope(own=False, requested=again)),
         reasons.NOTHING_FOUND,
-        f"nothing to load (attempt {rollback.attempt} was to resume from {rollback.request} and found nothing there, "
-        "and nothing was saved since)",
+        f"nothing to load (attempt {rollback.attempt} "
+        + (
+            f"began from {rollback.request}, which this start does not name, "
+            if rollback.is_file
+            else f"was to resume from {rollback.request} and found nothing there, "
+        )
+        + "and nothing was saved since)",
         since=rollback.attempt,
         rollback=rollback,
     )

@@ -377,6 +377,17 @@ def test_a_run_is_taken_back_to_what_is_named_and_goes_on_from_there(
     assert without.n == 6, "what was saved before stays behind"
 
 
+def test_who_does_not_name_the_file_again_is_told_that_it_is_not_begun_from(
+    copy: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100, lambda _: False), checkpoint=str(copy))
+    with caplog.at_level(logging.INFO, logger="trainpoint"):
+        run_app(root := Counts(2))
+    assert root.n == 2
+    assert f"attempt 0 began from {copy}, which this start does not name, and nothing was saved since" in caplog.text
+
+
 def test_an_empty_checkpoint_is_a_mistake_and_starts_nothing(catalog: BucketCatalog) -> None:
     root = Counts()
     with pytest.raises(InvalidArgumentError, match="--checkpoint is empty"):
