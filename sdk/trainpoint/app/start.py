@@ -6,6 +6,7 @@ checkpoint of that name. Nothing stands in for what is named.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,8 +93,9 @@ def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str,
             app at the same time must not get between an attempt and the next one.
     Raises:
         ResumeRequestError: there is no such checkpoint; the message has the candidates.
+        LocalFileError: it cannot be told whether it is a file.
     """
-    if text != LATEST and Path(text).is_file():
+    if text != LATEST and _is_file(Path(text)):
         return Start(text, path=Path(text))
     there = saved_by(catalog, namespace, workflow)
     if text == LATEST:
@@ -133,7 +135,20 @@ def read_local(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror}", remedy="see to its mode and owner") from None
+        raise _unreadable(path, error) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> LocalFileError:
+    return LocalFileError(f"{path} cannot be read: {error.strerror}", remedy="see to its mode and owner")
 
 
 def read_stored(catalog: BucketCatalog, stored: Stored) -> bytes:

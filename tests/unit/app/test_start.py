@@ -10,7 +10,7 @@ import pytest
 from trainpoint import Checkpoint, CheckpointRef
 from trainpoint.app import start
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.errors import ResumeRequestError
+from trainpoint.errors import LocalFileError, ResumeRequestError
 from trainpoint.format.layout import TaskPath, manifest_key, snapshot_data
 from trainpoint.policies.app_files import file_name, series_name
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
@@ -172,3 +172,20 @@ def test_the_file_is_read_as_it_was_saved(url: str, tmp_path: Path, catalog: Buc
 )
 def test_other_keys_are_no_checkpoints_of_apps(key: str) -> None:
     assert start.stored_at(key) is None
+
+
+def test_a_text_that_no_file_can_be_called_is_not_found(catalog: BucketCatalog) -> None:
+    for text in ("x" * 5000, "a\0b", "a\nb", ".", "/"):
+        with pytest.raises(ResumeRequestError, match="Could not find checkpoint: "):
+            look_up(text, catalog)
+
+
+def test_a_file_that_may_not_be_seen_is_not_taken_for_missing(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_file(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    with pytest.raises(LocalFileError, match=r"secret/copy\.json cannot be read: Permission denied"):
+        look_up("secret/copy.json", catalog)
