@@ -394,7 +394,7 @@ def test_a_failed_app_is_started_again_and_goes_on_where_its_run_has_saved(place
 def test_the_line_that_goes_on_with_a_failed_app_says_all_that_was_said(place: Place, tmp_path: Path) -> None:
     three(place, tmp_path)
     said = ["--workflow", "other", "--task", "part", "--load-policy", "eager", "--checkpoint-from", "app_hook"]
-    said += ["--checkpoint", "latest", "--non-strict"]
+    said += ["--checkpoint", "latest", "--non-strict", "--retries", "0"]
     failed = run_app(place, HOOK, *said, cwd=tmp_path, HOOK_BELOW="0", BREAK_AT="6")
     assert failed.returncode == 1
     (line,) = re.findall(r"to go on with it: trainpoint (.*)", failed.stderr)

@@ -46,7 +46,8 @@ def needed(runs: Iterable[JsonObject], jobs: Iterable[JobView]) -> frozenset[str
     for run in runs:
         status = run.get("status", {})
         loaded = status.get("claim", {}).get("loaded", {})
-        found.update((run["spec"].get("resumeFrom"), loaded.get("checkpoint"), loaded.get("request")))
+        found.update((run["spec"].get("resumeFrom"), loaded.get("checkpoint")))
+        found.update(str(loaded.get("request", "")).split()[:1])  # an app says behind it whose checkpoints it means
         found.update((status.get(part) or {}).get("checkpoint") for part in ("resume", "latest", "best"))
         found.update(attempt.get("loaded") for attempt in status.get("attempts", ()))
     for job in jobs:

@@ -213,7 +213,7 @@ def _by_container(attempt: Attempt, pod: PodView, end: ContainerEnd) -> Ending:
         text = "exit 0 after SIGTERM, which its Job counts as complete" if asked else "completed"
         return Ending("Completed", reasons.COMPLETED, text, at, 0)
     if code == EXIT_REFUSED:
-        return Ending("Refused", reasons.REFUSED, attempt.message or "it was not allowed to go on", at, code)
+        return _by_code(attempt, code, at)
     if (outside := _from_outside(pod, end)) is not None:
         return Ending("Disrupted", *outside, at, code)
     if pod.over and pod.reason == reasons.DEADLINE_EXCEEDED and _is_last(pod, end):
@@ -228,6 +228,8 @@ def _too_late(at: str, code: int | None) -> Ending:
 
 
 def _by_code(attempt: Attempt, code: int, at: str, *, signal: int = 0) -> Ending:
+    if code == EXIT_REFUSED:
+        return Ending("Refused", reasons.REFUSED, attempt.message or "it was not allowed to go on", at, code)
     if code == EXIT_SUPERSEDED:
         return Ending("Failed", reasons.SUPERSEDED, "a newer attempt took over", at, code)
     if code == EXIT_PREEMPTED:  # as in policies.retry: that is how schedulers and people end a process

@@ -11,6 +11,7 @@ from typing import Final, Literal
 from trainpoint.api import reasons
 from trainpoint.clock import rfc3339
 from trainpoint.format.digest import JsonObject
+from trainpoint.format.records import MESSAGE_LIMIT
 from trainpoint.policies.resume import Forecast
 from trainpoint_operator.conditions import Condition
 from trainpoint_operator.views import JobView, PodView, moment
@@ -23,8 +24,6 @@ FIRST_BACKOFF_SECONDS: Final = 10
 LONGEST_BACKOFF_SECONDS: Final = 600
 """The Job controller waits so long after a pod that ended, doubled with each (Kubernetes, "Pod backoff failure
 policy")."""
-MESSAGE_LIMIT: Final = 1000
-"""Of an outcome's message; the kind takes 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class RunInput:
 
     @property
     def refusal(self) -> str:
-        """Why the newest attempt's program has not started, which it would not do the next time either; empty: it has.
+        """Why the newest attempt has ended with exit code 86, which another one would meet again; empty: it has not.
 
         In the words of its claim, where that is still the newest: the list of attempts has room for less.
         """

@@ -29,7 +29,9 @@ from trainpoint.policies.app_files import SUFFIX, timestamp_of, told
 from trainpoint.policies.request import Asked
 
 FINAL_SECONDS: Final = 20.0
-"""How long a final save after SIGTERM waits for running works at most: a pod has 30 s by default until it is killed."""
+"""How long after SIGTERM a final save waits for running works at most: a pod has 30 s by default until it is killed."""
+FINAL_LEAST_SECONDS: Final = 5.0
+"""How long it waits for them anyway, where the round itself has taken that time: the pod may have more."""
 
 
 def run_app(
@@ -113,6 +115,9 @@ class AppCheckpoint(Checkpoint):
         self._own = own
         self.file: Path | None = None
         """what this attempt starts from, where that is no checkpoint of the store"""
+        self.preempted_at = 0.0
+        """when SIGTERM came; monotonic"""
+        self._taken = 0
         self._known = context if asked is None else replace(context, asked=asked, find_asked=lambda: self._find(asked))
         super().__init__()
 
@@ -123,14 +128,23 @@ class AppCheckpoint(Checkpoint):
         return found.stored.ref if found.stored is not None else None
 
     @property
-    def save_requested(self) -> bool:
-        """Somebody asks for a save now: ``trainpoint save``. True until :meth:`request_taken`."""
-        return self._writer is not None and self._writer.rhythm.requested
+    def requests(self) -> int:
+        """How often somebody has asked for a save now: ``trainpoint save``."""
+        return self._writer.rhythm.requests if self._writer is not None else 0
 
-    def request_taken(self) -> None:
-        """The state that was asked for is on its way into the store."""
-        if self._writer is not None:
-            self._writer.rhythm.requested = False
+    @property
+    def save_requested(self) -> bool:
+        """Somebody has asked since the newest state that :meth:`taken` speaks of."""
+        return self.requests > self._taken
+
+    def taken(self, requests: int) -> None:
+        """A state that answers so many requests is on its way into the store. (That an earlier one is saved meanwhile
+        answers none.)"""
+        self._taken = requests
+
+    def _on_preempted(self) -> None:
+        self.preempted_at = self.preempted_at or self._context.clock.monotonic()
+        super()._on_preempted()
 
 
 # --- what it begins with ----------------------------------------------------------------------------------------------
@@ -207,7 +221,7 @@ class Loop:
     _final_by: float | None = field(default=None, init=False)
     """until when works are waited for after SIGTERM; monotonic"""
     _final_taken: bool = field(default=False, init=False)
-    """the newest state was taken after SIGTERM"""
+    """after SIGTERM a state was taken, or cannot be"""
 
     def run(self) -> None:
         """Until the app stops or this process is asked to end. What is pending is saved, whatever happened."""
@@ -217,7 +231,7 @@ class Loop:
             while not self.ckpt.preempted and self._once():
                 pass
             if self.ckpt.preempted and self.iteration > self._begun and not self._final_taken:
-                self._capture_last()
+                self._capture(last=True)  # whatever the hook says: what was done is not to be done again
         except BaseException as error:
             self._end(error)
             raise
@@ -260,17 +274,10 @@ class Loop:
         self.skipped += 1
         if self.skipped == 1 or last:
             logger.warning(
-                "the state after iteration %d is not saved, since %s did not end within %g s; with consistent = False "
+                "the state after iteration %d is not saved, since %s did not end %s; with consistent = False "
                 "the root flow is saved at once, and running works start again",
-                self.iteration, listed(running), min(patience, FINAL_SECONDS) if last else patience,
+                self.iteration, listed(running), "in time after SIGTERM" if last else f"within {patience:g} s",
             )  # fmt: skip
-
-    def _capture_last(self) -> None:
-        """Whatever the hook says: what was done is not to be done again."""
-        try:
-            self._capture(last=True)
-        except UnsupportedStateError as error:  # the next process may try all the same: it was told to end, no more
-            logger.error("the state after iteration %d is not saved: %s", self.iteration, error.message)
 
     def _time_left(self, patience: float) -> Callable[[], float]:
         """How long a capture goes on to wait for works; all that wait after SIGTERM have one limit together."""
@@ -281,19 +288,26 @@ class Loop:
             if not self.ckpt.preempted:
                 return until - now
             if self._final_by is None:
-                self._final_by = now + FINAL_SECONDS
+                self._final_by = max(self.ckpt.preempted_at + FINAL_SECONDS, now + FINAL_LEAST_SECONDS)
             return min(until, self._final_by) - now
 
         return left
 
     def _take(self) -> None:
         """The state as it is now, given to whoever writes it."""
-        preempted, asked = self.ckpt.preempted, self.ckpt.save_requested
-        captured = capture(self.root)
+        preempted, requests, asked = self.ckpt.preempted, self.ckpt.requests, self.ckpt.save_requested
+        try:
+            captured = capture(self.root)
+        except UnsupportedStateError as error:
+            if not self.ckpt.preempted:
+                raise
+            # It was told to end, no more: another process may go on from what was saved before.
+            logger.error("the state after iteration %d is not saved: %s", self.iteration, error.message)
+            self._final_taken = True
+            return
         self.notices.look(self.clock.monotonic())
         self.saver.offer(Offer(captured, captured.object_text, self.iteration, asked))
-        if asked:
-            self.ckpt.request_taken()
+        self.ckpt.taken(requests)
         self._final_taken = preempted
 
     def _facts(self) -> CheckpointContext:

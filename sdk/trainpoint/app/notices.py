@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from typing import Final
 
 from trainpoint.app.component import Component, ancestors, walk
-from trainpoint.app.saver import INTERVAL_SECONDS
 from trainpoint.app.tree import Flow
 from trainpoint.errors import EXIT_REFUSED
 from trainpoint.handle.narrate import logger
@@ -14,21 +13,25 @@ from trainpoint.handle.narrate import logger
 NAMES_TOLD: Final = 10
 
 
+LOOK_SECONDS: Final = 1.0
+"""A look goes through the whole tree, and a loop may ask for one a thousand times a second."""
+
+
 class Notices:
-    """Tells each of these things once, when it is seen first."""
+    """Tells each of these things once, when it is seen first; of a list that grows, of its first item."""
 
     def __init__(self, root: Flow) -> None:
         """``root``: as its constructor made it."""
         self._root = root
         self._made = frozenset(path for path, _ in walk(root))
-        self._told: set[str] = set()
+        self._told: set[Hashable] = set()
         self._again_at = float("-inf")
 
     def look(self, now: float) -> None:
         """Look through the tree, if the last look was a second ago; ``now`` is in monotonic seconds."""
         if now < self._again_at:
             return
-        self._again_at = now + INTERVAL_SECONDS
+        self._again_at = now + LOOK_SECONDS
         if found := self._new(left_out(self._root)):
             logger.info("not saved: %s", listed(found, "; "))
         if found := self._new(created_later(self._root, self._made)):
@@ -39,33 +42,33 @@ class Notices:
                 EXIT_REFUSED,
             )
 
-    def _new(self, found: Sequence[str]) -> list[str]:
-        new = [text for text in found if text not in self._told]
-        self._told.update(new)
+    def _new(self, found: Iterable[tuple[Hashable, str]]) -> list[str]:
+        new = []
+        for what, text in found:
+            if what not in self._told:
+                self._told.add(what)
+                new.append(text)
         return new
 
 
-def left_out(root: Flow) -> list[str]:
-    """What is not saved, by dotted name, and why."""
-    return [
-        f"{'.'.join(path)}.{name}: its name begins with _"
-        for path, component in walk(root)
-        for name in sorted(component.__dict__)
-        if name.startswith("_") and not name.startswith("__")  # Python's own, such as __orig_class__ of Dict[Work]()
-    ]
+def left_out(root: Flow) -> Iterator[tuple[Hashable, str]]:
+    """What is not saved: of which class; by dotted name, and why."""
+    for path, component in walk(root):
+        for name in sorted(component.__dict__):
+            if name.startswith("_") and not name.startswith("__"):  # not __orig_class__ of Dict[Work](), say
+                yield (type(component), name), f"{'.'.join(path)}.{name}: its name begins with _"
 
 
-def created_later(root: Flow, made: Set[tuple[str, ...]]) -> list[str]:
-    """Components, by dotted name, that a new process of the same code would not have when it restores the state.
+def created_later(root: Flow, made: Set[tuple[str, ...]]) -> Iterator[tuple[Hashable, str]]:
+    """Components that a new process of the same code would not have when it restores the state: where; by dotted name.
 
     Args:
         made: paths of those that the constructor makes.
     """
-    return [
-        ".".join(path)
-        for path, component in walk(root)
-        if path not in made and path[:-1] in made and not any(map(_creates, ancestors(component)))
-    ]
+    for path, component in walk(root):
+        if path in made or path[:-1] not in made or any(map(_creates, ancestors(component))):
+            continue
+        yield path if isinstance(component._tp_parent, Flow) else path[:-1], ".".join(path)
 
 
 def _creates(component: Component) -> bool:

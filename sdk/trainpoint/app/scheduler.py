@@ -45,8 +45,8 @@ class Scheduler:
         self._changed = threading.Condition(self._lock)
         self._queue: deque[Call] = deque()
         """of works that do nothing else"""
-        self._behind: dict[Work, deque[Call]] = {}
-        """by works that are in the queue or at work: further calls of the same one"""
+        self._behind: dict[int, deque[Call]] = {}
+        """further calls of a work that is in the queue or at work, by its id: its class may say when two are equal"""
         self._running: set[Call] = set()
         self._failed: deque[tuple[Call, BaseException]] = deque()
         self._held = False
@@ -57,10 +57,10 @@ class Scheduler:
     def submit(self, work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         """Take on a call; it begins at once, or when the one of the same work has ended, or one of 32 others."""
         with self._changed:
-            if work in self._behind:
-                self._behind[work].append(Call(work, args, kwargs))
+            if id(work) in self._behind:
+                self._behind[id(work)].append(Call(work, args, kwargs))
             else:
-                self._behind[work] = deque()
+                self._behind[id(work)] = deque()
                 self._queue.append(Call(work, args, kwargs))
             self.changes += 1
             self._begin()
@@ -154,10 +154,10 @@ class Scheduler:
             if error is not None:
                 self._failed.append((call, error))
             self._running.discard(call)
-            if behind := self._behind.get(call.work):
+            if behind := self._behind.get(id(call.work)):
                 self._queue.append(behind.popleft())
             else:
-                self._behind.pop(call.work, None)
+                self._behind.pop(id(call.work), None)
             self.changes += 1
             self._begin()
             self._changed.notify_all()

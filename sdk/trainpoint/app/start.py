@@ -69,14 +69,14 @@ def asked(argument: str | None, context: Context, *, workflow: str | None = None
         InvalidArgumentError: the argument is empty, such as a shell's variable that is not set.
     """
     found = first_of(
-        argument=said(argument),
+        argument=not_empty(argument),
         environment=context.environ.get(ENV_CHECKPOINT),
         annotation=context.cluster.pod.setting("checkpoint") if context.cluster is not None else None,
     )
     return replace(found, of_app=True, workflow=workflow or "") if found is not None else None
 
 
-def said(argument: str | None) -> str | None:
+def not_empty(argument: str | None) -> str | None:
     """The argument, if it says something. Raises InvalidArgumentError if it is empty."""
     if argument is not None and not argument.strip():
         raise InvalidArgumentError(

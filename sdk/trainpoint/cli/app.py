@@ -61,7 +61,7 @@ def checkpoints(workflow: str | None, limit: int, store: str | None, namespace: 
 @click.argument("file", type=click.Path(path_type=Path))
 @start_option
 @from_option
-@click.option("--workflow", metavar="NAME", help="The app; by default its file's name.")
+@click.option("--workflow", metavar="NAME", help="The app; TRAINPOINT_WORKFLOW by default, else its file's name.")
 @store_option
 @click.pass_context
 def check(
@@ -80,7 +80,7 @@ def check(
     """
     root = load_app(file)
     catalog = open_catalog(store)
-    text = start.said(checkpoint) or os.environ.get(ENV_CHECKPOINT) or start.LATEST
+    text = start.not_empty(checkpoint) or os.environ.get(ENV_CHECKPOINT) or start.LATEST
     own = workflow or os.environ.get(ENV_WORKFLOW) or workflow_of((str(file),))
     found = start.look_up(text, catalog, namespace=namespace, workflow=checkpoint_from or own)
     if found.path is not None:

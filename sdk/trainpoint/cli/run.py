@@ -195,8 +195,16 @@ def supervise(
     said = ((ENV_TASK, options.task), (ENV_LOAD_POLICY, options.load_policy))
     environ.update({name: value for name, value in said if value})
     policy = str(options.policy) if options.policy else None
-    words = {"workflow": options.workflow, "task": options.task, "store": options.store, "policy": policy}
-    given = [*_given({**words, "load-policy": options.load_policy}), "--run", run_name]
+    words = {
+        "workflow": options.workflow,
+        "task": options.task,
+        "store": options.store,
+        "policy": policy,
+        "load-policy": options.load_policy,
+        "retries": None if options.retries is None else str(options.retries),
+        "run": run_name,
+    }
+    given = [part for name, word in words.items() if word for part in (f"--{name}", word)]
     with tempfile.TemporaryDirectory(prefix="trainpoint-run-") as private:
         if policy and settings is not None:
             compiled = Path(private, "policy.json")
@@ -245,7 +253,3 @@ def policy_settings(path: Path | None, environ: Mapping[str, str]) -> PolicySett
         raise PolicyFileError(
             f"{ENV_POLICY}={compiled} cannot be read: {error.strerror}", remedy="unset it, or pass --policy FILE"
         ) from None
-
-
-def _given(options: Mapping[str, str | None]) -> list[str]:
-    return [part for name, value in options.items() if value for part in (f"--{name}", value)]

@@ -141,7 +141,8 @@ def _wait(before: Mapping[_T, str], newest: Callable[[_T], str], seconds: float,
         if clock.monotonic() > deadline:
             names = ", ".join(map(str, left))
             raise click.ClickException(
-                f"no checkpoint of {names} came within {seconds:.0f} s; does its loop use should_save?"
+                f"no checkpoint of {names} came within {seconds:.0f} s; does its loop use should_save, or do works of "
+                "an app not end?"
             )
         clock.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 1.5)

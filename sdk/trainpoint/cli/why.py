@@ -119,7 +119,11 @@ def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> Non
             step = f" (step {skipped.step})" if skipped.step is not None else ""
             click.echo(f"     skipped  {skipped.checkpoint}{step}: {skipped.message}")
         click.echo(f"     policy   {loaded.policy}, from {loaded.source}")
-    click.echo(f"if it started now: {next_start(next_)}")
+    loaded = next((one.view.loaded for one in reversed(told) if one.view.loaded is not None), None)
+    if next_ is None and loaded is not None and loaded.is_file:
+        click.echo(f"if it started now: would begin from {loaded.request} once more")
+    else:
+        click.echo(f"if it started now: {next_start(next_)}")
 
 
 def _as_json(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> JsonObject:

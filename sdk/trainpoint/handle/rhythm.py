@@ -35,8 +35,8 @@ class Rhythm:
             find_together: looks for the channel between them when it is needed; gets the world size.
         """
         self.preempted = False
-        self.requested = False
-        """somebody asks for a save now"""
+        self.requests = 0
+        """how often somebody has asked for a save now"""
         self.last_step: int | None = None
         """the last step that training is known to have completed"""
         self._settings = settings
@@ -51,6 +51,7 @@ class Rhythm:
         self._calls_at_save = 0
         self._last_saved_at = clock.monotonic()
         self._asked = False  # the program uses should_save
+        self._answered = 0  # of the requests
         self._final_asked = False  # should_save has said True for the last time
         self._final_taken = False  # and a save has begun since the signal
 
@@ -83,11 +84,11 @@ class Rhythm:
 
     def request(self) -> None:
         """Save at the next step, whatever the rhythm. May be called from another thread."""
-        self.requested = self.can_be_asked
+        self.requests += self.can_be_asked
 
     def saved(self, step: int | None) -> None:
         """A save begins."""
-        self.requested = False
+        self._answered = self.requests
         self._last_saved_step = step if step is not None else self._last_saved_step
         self._calls_at_save = self._calls
         self._last_saved_at = self._clock.monotonic()
@@ -117,7 +118,7 @@ class Rhythm:
                 step=self._calls if step is None else step,
                 last_step=self._calls_at_save if step is None else self._last_saved_step,
                 seconds_since_save=self._clock.monotonic() - self._last_saved_at,
-                requested=self.requested,
+                requested=self.requests > self._answered,
                 preempted=preempted,
                 final_save_due=not self._final_asked,
             )

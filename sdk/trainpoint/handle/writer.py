@@ -195,7 +195,7 @@ class Writer:
         narrate.started_from(resumed.record, resumed.manifest, resumed.seconds)
         if self._context.asked is not None and not resumed.record.request:
             narrate.not_asked(self._context.asked.text, self.identity.task)
-        if resumed.manifest is None and self.claim.attempt == 0:
+        if resumed.manifest is None and self.claim.attempt == 0 and not resumed.record.is_file:
             policy = self._context.decision.policy
             with suppress(TrainpointError):  # hints, which no training depends on
                 ignored = ignored_run(self._context.catalog, self.identity) if policy == "fresh" else None

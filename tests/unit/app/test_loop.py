@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from trainpoint import Checkpoint
 from trainpoint.app import CheckpointContext, Flow, Work, start
 from trainpoint.app.loop import FINAL_SECONDS, AppCheckpoint, run_app
 from trainpoint.app.scheduler import Scheduler
@@ -622,7 +623,10 @@ class Preempted(Counts):
             terminate()
 
 
-@pytest.mark.parametrize("hook", [True, False])
+HOOKS = pytest.mark.parametrize("hook", [True, False])
+
+
+@HOOKS
 def test_sigterm_saves_the_state_after_the_iteration_whatever_the_hook_says(hook: bool, catalog: BucketCatalog) -> None:
     root = Preempted(10**9, lambda _: hook)
     with pytest.raises(SystemExit) as raised:
@@ -688,41 +692,78 @@ def test_a_capture_that_waits_for_a_work_when_sigterm_comes_and_the_last_one_hav
     assert after == sorted(after, reverse=True), "the last capture does not begin to wait anew"
     assert after[-1] <= 0
     assert [record.message for record in caplog.records if "is not saved" in record.message] == [
-        "the state after iteration 1 is not saved, since root.w did not end within 20 s; with consistent = False the "
-        "root flow is saved at once, and running works start again"
+        "the state after iteration 1 is not saved, since root.w did not end in time after SIGTERM; with consistent = "
+        "False the root flow is saved at once, and running works start again"
     ]
 
 
-def test_sigterm_ends_an_app_that_never_saves_with_143_also_where_its_state_cannot_be_saved(
-    catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
+@HOOKS
+def test_sigterm_ends_an_app_with_143_also_where_its_state_cannot_be_saved(
+    hook: bool, catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Main(Preempted):
         def run(self) -> None:
             super().run()
-            self.bad = {1, 2}
+            self.bad = {1, 2} if self.n == 3 else 0
 
     with caplog.at_level(logging.ERROR, logger="trainpoint"), pytest.raises(SystemExit) as raised:
-        run_app(Main(10**9, lambda _: False))
+        run_app(Main(10**9, lambda n: hook))
     assert raised.value.code == 143
-    assert states(catalog) == []
+    assert bool(states(catalog)) == hook, "what was saved before stays"
     assert end_of(catalog) == ("Preempted", 143, "SIGTERM")
     (line,) = [record.message for record in caplog.records if "is not saved" in record.message]
     assert line.startswith("the state after iteration 3 is not saved: ")
     assert "root.bad" in line
 
 
-def test_who_asks_for_a_save_gets_one_whatever_the_hook_says_also_of_an_unchanged_state(
-    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[AppCheckpoint] = []
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[AppCheckpoint]:
+    """Handles of the apps that were started."""
+    handles: list[AppCheckpoint] = []
 
     class Kept(AppCheckpoint):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
-            opened.append(self)
+            handles.append(self)
 
     monkeypatch.setattr("trainpoint.app.loop.AppCheckpoint", Kept)
+    return handles
 
+
+def ask(handle: AppCheckpoint) -> None:
+    """What ``trainpoint save`` does to a running app in the end."""
+    writer = handle._writer
+    assert writer is not None
+    writer.rhythm.request()
+
+
+def test_a_request_is_not_answered_by_a_state_of_before(
+    opened: list[AppCheckpoint], catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begins, goes_on = threading.Event(), threading.Event()
+
+    def save(*arguments: Any, **more: Any) -> Any:
+        begins.set()
+        assert goes_on.wait(DEADLINE_SECONDS)
+        return Checkpoint.save(*arguments, **more)
+
+    class Main(Counts):
+        def run(self) -> None:
+            super().run()
+            if self.n == 2:
+                assert begins.wait(DEADLINE_SECONDS)  # the state of the first round is on its way
+                ask(opened[0])
+                goes_on.set()
+                wait_for(lambda: states(catalog))
+
+    monkeypatch.setattr(AppCheckpoint, "save", save)
+    run_app(Main(3, lambda n: n == 1))
+    assert [state["iteration"] for state in states(catalog)] == [1, 2]
+
+
+def test_who_asks_for_a_save_gets_one_whatever_the_hook_says_also_of_an_unchanged_state(
+    opened: list[AppCheckpoint], catalog: BucketCatalog
+) -> None:
     class Main(Flow):
         def __init__(self) -> None:
             super().__init__()
@@ -734,9 +775,7 @@ def test_who_asks_for_a_save_gets_one_whatever_the_hook_says_also_of_an_unchange
             if self._rounds == 3:
                 wait_for(lambda: states(catalog))
             if self._rounds in (1, 3):
-                writer = opened[0]._writer
-                assert writer is not None
-                writer.rhythm.request()
+                ask(opened[0])
             if self._rounds == 5:
                 self.stop()
 
@@ -756,7 +795,6 @@ def wait_for(what: Callable[[], object]) -> None:
 def test_a_store_that_fails_ends_the_app(
     catalog: BucketCatalog, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from trainpoint import Checkpoint
     from trainpoint.errors import StoreFullError
 
     def full(*_: object, **__: object) -> None:

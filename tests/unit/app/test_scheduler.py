@@ -135,6 +135,24 @@ def test_calls_of_one_work_run_one_after_the_other_and_beside_those_of_others() 
     assert other.done == [7]
 
 
+def test_works_are_told_apart_also_where_their_class_says_that_all_are_equal() -> None:
+    class Equal(Waits):
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return len(self.done)  # changes while it is at work
+
+    root, scheduler = app()
+    root.more.extend((Equal(), Equal()))
+    for work in root.more:
+        work._go.set()
+        work.run(1)
+        work.run(2)
+    settle(scheduler)
+    assert [work.done for work in root.more] == [[1, 2], [1, 2]]
+
+
 def test_more_works_than_threads_take_turns() -> None:
     root, scheduler = app()
     root.more.extend(Waits() for _ in range(AT_ONCE + 5))

@@ -148,5 +148,5 @@ def test_what_it_holds_can_be_said_for_the_type_checker_and_leaves_no_trace() ->
 
     root = Main()
     captured = capture(root)
-    assert left_out(root) == []
+    assert list(left_out(root)) == []
     assert captured.state["state"]["structures"]["l"] == {"kind": "List", "items": []}

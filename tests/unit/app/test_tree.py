@@ -74,7 +74,7 @@ def test_public_attributes_are_variables_private_ones_are_not_saved() -> None:
     app.later = [1, 2]
     captured = capture(app)
     assert captured.state["state"]["vars"] == {"later": [1, 2], "n": 0}
-    assert left_out(app) == ["root._cache: its name begins with _"]
+    assert [text for _, text in left_out(app)] == ["root._cache: its name begins with _"]
 
 
 def test_properties_cached_values_and_class_attributes_are_no_variables_until_they_are_set() -> None:
