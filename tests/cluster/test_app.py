@@ -16,7 +16,7 @@ from tests.support.pods import PROGRAMS
 from tests.support.release import TeamSpace
 from tests.support.repository import ROOT
 from trainpoint.api.names import DATA_FINALIZER
-from trainpoint.app.start import saved_in
+from trainpoint.app.start import saved_by
 from trainpoint.catalog.record import checkpoint_body
 from trainpoint.claim.store import read_attempts
 from trainpoint.format.layout import SnapshotId, TaskPath
@@ -186,7 +186,7 @@ def check_that_older_files_go(team: TeamSpace, task: TaskPath) -> None:
         return {stamp_of(c) for c in team.namespace.list("checkpoints.trainpoint.dev")}
 
     team.namespace.wait_until("older files are gone, and nothing else", left, lambda now: now == {*real, *newer} - gone)
-    stored = {one.timestamp for one in saved_in(catalog, task)}
+    stored = {one.timestamp for one in saved_by(catalog, task.namespace, task.workflow) if one.ref.task == task}
     assert stored == set(real) - gone, "their bytes, too"
     assert "OlderFilesDeleted" in team.namespace.kubectl("describe", "ckptrun")
 

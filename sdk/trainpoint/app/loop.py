@@ -5,28 +5,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from trainpoint.api.names import ENV_TEMP_DIR
 from trainpoint.app import start
+from trainpoint.app.begin import AppCheckpoint, Begin, Hold, begin, context_of_app
 from trainpoint.app.notices import Notices, listed
 from trainpoint.app.saver import Keeper, Offer, Pace, Saver
 from trainpoint.app.scheduler import GLANCE_SECONDS, Scheduler
-from trainpoint.app.state import Report, capture, parse, restore
-from trainpoint.app.tree import CheckpointContext, Flow, install
-from trainpoint.app.values import text_of
+from trainpoint.app.state import Report, capture, restore
+from trainpoint.app.tree import CheckpointContext, Flow, call_pending, install
 from trainpoint.clock import Clock, SystemClock
-from trainpoint.context import Context, open_context
-from trainpoint.errors import IncompatibleStateError, NotInJobError, TrainpointError, UnsupportedStateError
-from trainpoint.format.digest import JsonObject
-from trainpoint.format.layout import TaskPath
-from trainpoint.format.reference import CheckpointRef
-from trainpoint.handle.checkpoint import Checkpoint
+from trainpoint.context import open_context
+from trainpoint.errors import NotInJobError, TrainpointError, UnsupportedStateError
 from trainpoint.handle.narrate import logger, speak
-from trainpoint.policies.app_files import SUFFIX, timestamp_of, told
-from trainpoint.policies.request import Asked
+from trainpoint.policies.app_files import told
 
 FINAL_SECONDS: Final = 20.0
 """How long after SIGTERM a final save waits for running works at most: a pod has 30 s by default until it is killed."""
@@ -69,21 +64,23 @@ def run_app(
             "an app saves its state, and nothing says which workflow this is",
             remedy="start it by: trainpoint run app FILE, or set TRAINPOINT_WORKFLOW",
         )
-    own = context.identity.task
+    own, context = context.identity.task, context_of_app(context)
     with AppCheckpoint(context, own, start.asked(checkpoint, context, workflow=checkpoint_from)) as ckpt:
-        begin, notices = _begin(ckpt, own), Notices(root)
+        begun, notices = begin(ckpt, own), Notices(root)
         known = start.saved_by(context.catalog, own.namespace, own.workflow)
         mine = start.committed(context.catalog, (one for one in known if one.ref.task == own))
-        refs = {one.timestamp: one.ref for one in mine}
+        base = ckpt.base
+        refs = {one.timestamp: one.ref for one in mine if base is None or one.ref.id != base.id}
         baseline, report = "", None
-        if begin is not None:
-            report = restore(root, begin.document, strict=strict)
-            _tell(begin, report)
-            baseline = begin.text_if_own
+        if begun is not None:
+            report = restore(root, begun.document, strict=strict)
+            _tell(begun, report)
+            baseline = begun.text_if_own
         with tempfile.TemporaryDirectory(
             prefix="trainpoint-app-", dir=context.environ.get(ENV_TEMP_DIR) or None, ignore_cleanup_errors=True
         ) as folder:
-            keeper = Keeper(ckpt.delete, context.settings.app_files, refs)
+            hold = Hold(ckpt, own, on_cluster=context.cluster is not None)
+            keeper = Keeper(ckpt.delete, context.settings.app_files, refs, hold.release)
             if keeper.too_many and context.cluster is None:  # on a cluster the operator applies the rule
                 rule, source = told(keeper.rule), context.settings.source
                 logger.info(
@@ -99,97 +96,18 @@ def run_app(
                 clock=clock,
                 last_timestamp=known[0].timestamp if known else None,
                 pace=Pace(saved_text=baseline),
-                last_name=begin.name if begin is not None and begin.own else None,
+                last_name=begun.name if begun is not None and begun.own else None,
             )
-            Loop(root, ckpt, saver, Scheduler(), clock, notices, begin.iteration if begin else 0).run()
+            scheduler = Scheduler(ending=lambda: ckpt.preempted)
+            loop = Loop(root, ckpt, saver, scheduler, clock, notices)
+            if begun is not None:
+                loop.iteration, loop.was_stopped = begun.iteration, begun.stopped
+            loop.run()
     return report
 
 
-class AppCheckpoint(Checkpoint):
-    """The handle of an app: what it is to start from is looked up by an app's rules, where this attempt is to load it.
-
-    Raises, besides what a Checkpoint raises: ResumeRequestError, where what is named cannot be found.
-    """
-
-    def __init__(self, context: Context, own: TaskPath, asked: Asked | None) -> None:
-        self._own = own
-        self.file: Path | None = None
-        """what this attempt starts from, where that is no checkpoint of the store"""
-        self.preempted_at = 0.0
-        """when SIGTERM came; monotonic"""
-        self._taken = 0
-        self._known = context if asked is None else replace(context, asked=asked, find_asked=lambda: self._find(asked))
-        super().__init__()
-
-    def _find(self, asked: Asked) -> CheckpointRef | None:
-        own, workflow = self._own, asked.workflow or self._own.workflow
-        found = start.look_up(asked.text, self._context.catalog, workflow=workflow, namespace=own.namespace, own=own)
-        self.file = found.path
-        return found.stored.ref if found.stored is not None else None
-
-    @property
-    def requests(self) -> int:
-        """How often somebody has asked for a save now: ``trainpoint save``."""
-        return self._writer.rhythm.requests if self._writer is not None else 0
-
-    @property
-    def save_requested(self) -> bool:
-        """Somebody has asked since the newest state that :meth:`taken` speaks of."""
-        return self.requests > self._taken
-
-    def taken(self, requests: int) -> None:
-        """A state that answers so many requests is on its way into the store. (That an earlier one is saved meanwhile
-        answers none.)"""
-        self._taken = requests
-
-    def _on_preempted(self) -> None:
-        self.preempted_at = self.preempted_at or self._context.clock.monotonic()
-        super()._on_preempted()
-
-
-# --- what it begins with ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A state to begin with."""
-
-    name: str
-    document: JsonObject
-    own: bool = False
-    """this run has saved it, so that the same state needs no new file"""
-
-    @property
-    def iteration(self) -> int:
-        """Iterations that were complete when it was saved; 0 where the file does not say."""
-        said = self.document.get("iteration")
-        return said if type(said) is int and said >= 0 else 0
-
-    @property
-    def text_if_own(self) -> str:
-        """As :class:`Pace` compares states; empty for one from elsewhere."""
-        if not self.own:
-            return ""
-        return text_of({k: v for k, v in self.document.items() if k not in ("time", "iteration")})
-
-
-def _begin(ckpt: AppCheckpoint, own: TaskPath) -> Begin | None:
-    """What this attempt begins with; None: what the constructor made."""
-    if ckpt.file is not None:
-        return Begin(str(ckpt.file), parse(start.read_local(ckpt.file), str(ckpt.file)))
-    if ckpt.info is None:
-        return None
-    file = next((f for f in sorted(ckpt.path.glob(f"*{SUFFIX}")) if timestamp_of(f.name) is not None), None)
-    if file is None:
-        raise IncompatibleStateError(
-            f"checkpoint {ckpt.info.name} holds no state of an app: it has no file lightningapp_checkpoint_….json",
-            remedy="start from another one: trainpoint app checkpoints",
-        )
-    return Begin(file.name, parse(file.read_bytes(), file.name), own=ckpt.info.ref.task == own)
-
-
-def _tell(begin: Begin, report: Report) -> None:
-    logger.info("started from %s, saved after iteration %d", begin.name, begin.iteration)
+def _tell(begun: Begin, report: Report) -> None:
+    logger.info("started from %s, saved after iteration %d", begun.name, begun.iteration)
     for what, names in (
         ("migrated", report.migrations),
         ("dropped, since the code has no place for it", report.dropped),
@@ -215,6 +133,8 @@ class Loop:
     notices: Notices
     iteration: int = 0
     """complete ones, over all starts"""
+    was_stopped: bool = False
+    """the attempt before had stopped itself, and was told to end before its works had ended"""
     skipped: int = 0
     """saves that were skipped, since works did not end in time"""
     _begun: int = field(default=0, init=False)
@@ -228,36 +148,60 @@ class Loop:
         install(self.root, self.scheduler)
         self._begun = self.iteration
         try:
-            while not self.ckpt.preempted and self._once():
-                pass
-            if self.ckpt.preempted and self.iteration > self._begun and not self._final_taken:
+            capture(self.root)  # what could not be saved is told before anything is done
+            if self.was_stopped:
+                self.root.stop()
+                self._finish()
+            while not self.root._tp_stopped and not self.ckpt.preempted:
+                self._once()
+            worked = self.iteration > self._begun or self.was_stopped
+            if self.ckpt.preempted and worked and not self._final_taken:
                 self._capture(last=True)  # whatever the hook says: what was done is not to be done again
         except BaseException as error:
             self._end(error)
             raise
         self._end(None)
 
-    def _once(self) -> bool:
-        """One iteration; whether another one follows."""
+    def _once(self) -> None:
+        """One iteration."""
         root, scheduler = self.root, self.scheduler
         before = scheduler.changes
         root._tp_context = self._facts()
         root.run()
-        if root._tp_stopped:
-            scheduler.finish(stop=lambda: self.ckpt.preempted)
-        scheduler.raise_failed()
-        self.saver.raise_failed()
+        if self.iteration == self._begun:
+            call_pending(root)  # the flow has made ready what they need, and has called what it calls itself
+        self._raise_failed()
         self.iteration += 1
         self.ckpt.should_save(self.iteration)  # tells whoever supervises this process how far it has come
-        root._tp_context = self._facts()
-        wanted = bool(root.should_save_checkpoint())
+        self._save_if_wanted()
+        if root._tp_stopped:
+            self._finish()
+        elif scheduler.changes == before and scheduler.busy:
+            scheduler.wait(since=before, seconds=GLANCE_SECONDS)
+
+    def _finish(self) -> None:
+        """The app has stopped: its works come to their end, and what they have done is saved meanwhile."""
+        if self.was_stopped:
+            call_pending(self.root)
+        while self.scheduler.busy and not self.ckpt.preempted:
+            before = self.scheduler.changes
+            self.scheduler.wait(since=before, seconds=GLANCE_SECONDS)
+            self._raise_failed()
+            if self.scheduler.changes != before:
+                self._save_if_wanted()
+            elif self.ckpt.save_requested:
+                self._capture()
+
+    def _raise_failed(self) -> None:
+        if not self.ckpt.preempted:  # what ends this process may have ended a work's; it is called again next time
+            self.scheduler.raise_failed()
+        self.saver.raise_failed()
+
+    def _save_if_wanted(self) -> None:
+        self.root._tp_context = self._facts()
+        wanted = bool(self.root.should_save_checkpoint())
         if wanted or self.ckpt.save_requested:
             self._capture()
-        if root._tp_stopped:
-            return False
-        if scheduler.changes == before and scheduler.busy:
-            scheduler.wait(since=before, seconds=GLANCE_SECONDS)
-        return True
 
     def _capture(self, *, last: bool = False) -> None:
         # Where none is at work, no call begins meanwhile: it is this thread that makes them.
@@ -306,7 +250,8 @@ class Loop:
             self._final_taken = True
             return
         self.notices.look(self.clock.monotonic())
-        self.saver.offer(Offer(captured, captured.object_text, self.iteration, asked))
+        stopped = self.root._tp_stopped and preempted
+        self.saver.offer(Offer(captured, f"{captured.object_text}{stopped}", self.iteration, asked, stopped))
         self.ckpt.taken(requests)
         self._final_taken = preempted
 

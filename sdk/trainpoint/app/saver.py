@@ -38,6 +38,8 @@ class Offer:
     iteration: int
     asked: bool = False
     """somebody waits for a file of it, also where nothing has changed"""
+    stopped: bool = False
+    """the app has stopped itself, and is told to end"""
 
 
 @dataclass(slots=True)
@@ -96,6 +98,8 @@ class Keeper:
     rule: AppFileSettings
     refs: dict[int, CheckpointRef]
     """by the timestamps in their names"""
+    saved: Callable[[], None] = lambda: None
+    """called at each save"""
     allowed: bool = True
 
     @property
@@ -106,6 +110,7 @@ class Keeper:
     def add(self, timestamp: int, ref: CheckpointRef) -> None:
         """One more good checkpoint is there; those that the rule does not keep go."""
         self.refs[timestamp] = ref
+        self.saved()
         if not self.allowed:
             return
         for old in superfluous(self.refs, self.rule):
@@ -208,7 +213,9 @@ class Saver:
         timestamp = next_timestamp(now, self.last_timestamp)
         self.last_timestamp = timestamp
         file = self.folder / file_name(timestamp)
-        file.write_text(offer.captured.text(time=rfc3339(now), iteration=offer.iteration), encoding="utf-8")
+        more = {"stopped": True} if offer.stopped else {}
+        text = offer.captured.text(time=rfc3339(now), iteration=offer.iteration, **more)
+        file.write_text(text, encoding="utf-8")
         try:
             ref = self.ckpt.save(file, name=series_name(timestamp), step=offer.iteration)
         finally:

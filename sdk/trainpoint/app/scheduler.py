@@ -40,7 +40,9 @@ class Call:
 class Scheduler:
     """Threads for works. All but the works themselves is called by the thread of the loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ending: Callable[[], bool] = lambda: False) -> None:
+        """``ending``: whether this process is to end; from then on no call begins."""
+        self._ending = ending
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._queue: deque[Call] = deque()
@@ -78,6 +80,8 @@ class Scheduler:
         if failed is not None:
             call, error = failed
             logger.error("work %s failed: %s: %s", call.name, type(error).__name__, error)
+            if not isinstance(error, Exception):  # its end is not that of the app
+                raise RuntimeError(f"the work {call} has ended itself by {type(error).__name__}: {error}") from error
             error.add_note(f"raised by the work {call}")
             raise error
 
@@ -86,12 +90,6 @@ class Scheduler:
         with self._changed:
             if self.changes == since:
                 self._changed.wait(seconds)
-
-    def finish(self, *, stop: Callable[[], bool]) -> None:
-        """Return when every call has ended, one has failed, or ``stop`` says so."""
-        with self._changed:
-            while (self._running or self._queue) and not self._failed and not stop():
-                self._changed.wait(GLANCE_SECONDS)
 
     @contextmanager
     def still(self, left_seconds: Callable[[], float], *, anew: bool = False) -> Iterator[tuple[str, ...]]:
@@ -138,7 +136,7 @@ class Scheduler:
         self._begin()
 
     def _begin(self) -> None:
-        while self._queue and not self._held and len(self._running) < AT_ONCE:
+        while self._queue and not self._held and len(self._running) < AT_ONCE and not self._ending():
             call = self._queue.popleft()
             self._running.add(call)
             # A daemon: nobody can end a thread, and a process that was told to end must not wait for one.

@@ -66,14 +66,20 @@ def asked(argument: str | None, context: Context, *, workflow: str | None = None
     Args:
         workflow: whose checkpoints are meant, if not this app's own.
     Raises:
-        InvalidArgumentError: the argument is empty, such as a shell's variable that is not set.
+        InvalidArgumentError: the argument is empty, such as a shell's variable that is not set; or nothing says which
+            of that workflow's checkpoints.
     """
     found = first_of(
         argument=not_empty(argument),
         environment=context.environ.get(ENV_CHECKPOINT),
         annotation=context.cluster.pod.setting("checkpoint") if context.cluster is not None else None,
     )
-    return replace(found, of_app=True, workflow=workflow or "") if found is not None else None
+    if workflow is not None and (found is None or not workflow.strip()):
+        what = "is empty" if found is not None else f"{workflow} says whose checkpoints, and nothing says which"
+        raise InvalidArgumentError(
+            f"--checkpoint-from {what}", remedy="write: --checkpoint latest --checkpoint-from NAME"
+        )
+    return replace(found, text=found.text.strip(), of_app=True, workflow=workflow or "") if found is not None else None
 
 
 def not_empty(argument: str | None) -> str | None:
@@ -85,12 +91,9 @@ def not_empty(argument: str | None) -> str | None:
     return argument
 
 
-def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str, own: TaskPath | None = None) -> Start:
+def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str) -> Start:
     """What is meant, of ``workflow`` in ``namespace``, by whomever it was saved.
 
-    Args:
-        own: the task that starts. Where its run has saved something, that is its ``latest``: another run of the same
-            app at the same time must not get between an attempt and the next one.
     Raises:
         ResumeRequestError: there is no such checkpoint; the message has the candidates.
         LocalFileError: it cannot be told whether it is a file.
@@ -99,13 +102,14 @@ def look_up(text: str, catalog: BucketCatalog, *, namespace: str, workflow: str,
         return Start(text, path=Path(text))
     there = saved_by(catalog, namespace, workflow)
     if text == LATEST:
-        mine = saved_in(catalog, own) if own is not None else []
-        found = next(_good(catalog, [*mine, *there]), None)
+        found = next(_good(catalog, there), None)
         if found is None:
             raise not_found(text, workflow, [], catalog.store.url)
         return Start(text, stored=found)
     at = timestamp_of(text)
-    named = [one for one in committed(catalog, there) if one.timestamp == at] if at is not None else []
+    same = [one for one in there if one.timestamp == at] if at is not None else []
+    # What was found corrupt is meant by its name all the same: whoever loads it says what is wrong with it.
+    named = list(committed(catalog, same)) or [one for one, _ in _with_entries(catalog, same)]
     if not named and parse_checkpoint_name(text) is not None:
         named = _by_object_name(catalog, text, namespace)
     if len(named) == 1:
@@ -166,24 +170,26 @@ def saved_by(catalog: BucketCatalog, namespace: str, workflow: str) -> list[Stor
 
     One listing: the names are in the keys of the data, since a checkpoint of one file is never packed.
     """
-    return _found(catalog, f"{data_root(namespace)}{workflow}/")
-
-
-def saved_in(catalog: BucketCatalog, task: TaskPath) -> list[Stored]:
-    """The same of one task."""
-    return _found(catalog, task.data)
+    rows = catalog.store.list(f"{data_root(namespace)}{workflow}/")
+    found = (stored for info in rows if (stored := stored_at(info.key)) is not None)
+    return sorted(found, key=lambda one: (one.timestamp, one.ref.id), reverse=True)
 
 
 def committed(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[Stored]:
     """Those that somebody may start from, in the same order: committed, neither deleted, corrupt nor superseded."""
+    return (one for one, entry in _with_entries(catalog, found) if entry.eligible)
+
+
+def _with_entries(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[tuple[Stored, Entry]]:
+    """Those that have a manifest, with what the names beside it say."""
     entries: dict[TaskPath, dict[SnapshotId, Entry]] = {}
     for one in found:
         task = one.ref.task
         if task not in entries:
             entries[task] = {entry.id: entry for entry in catalog.entries(task)}
         entry = entries[task].get(one.ref.id)
-        if entry is not None and entry.eligible:
-            yield one
+        if entry is not None and entry.committed:
+            yield one, entry
 
 
 def _good(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[Stored]:
@@ -195,11 +201,6 @@ def _good(catalog: BucketCatalog, found: Iterable[Stored]) -> Iterator[Stored]:
             logger.warning("%s (%s) is passed over: %s", one.file, one.ref, error.message)
             continue
         yield one
-
-
-def _found(catalog: BucketCatalog, prefix: str) -> list[Stored]:
-    rows = (stored for info in catalog.store.list(prefix) if (stored := stored_at(info.key)) is not None)
-    return sorted(rows, key=lambda one: (one.timestamp, one.ref.id), reverse=True)
 
 
 def stored_at(key: str) -> Stored | None:

@@ -28,6 +28,7 @@ from trainpoint.app.component import (
     root_of,
     section,
     take_variables,
+    walk,
 )
 from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.values import copied
@@ -224,6 +225,15 @@ class Work(Component):
 def install(root: Flow, scheduler: Scheduler | None) -> None:
     """Works of ``root`` run through ``scheduler`` from now on; None: at once, in the thread that calls them."""
     root._tp_scheduler = scheduler
+
+
+def call_pending(root: Flow) -> None:
+    """Make every call once more that an earlier process had taken on and has not brought to its end."""
+    for _, component in walk(root):
+        if isinstance(component, Work):
+            for key, call in list(component._tp_calls.items()):
+                if call.get("status") == PENDING and key not in component._tp_in_flight:
+                    component.run(*call.get("args", ()), **call.get("kwargs", {}))
 
 
 def execute(work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from trainpoint import Checkpoint
 from trainpoint.app import CheckpointContext, Flow, Work, start
-from trainpoint.app.loop import FINAL_SECONDS, AppCheckpoint, run_app
+from trainpoint.app.begin import AppCheckpoint
+from trainpoint.app.loop import FINAL_SECONDS, run_app
 from trainpoint.app.scheduler import Scheduler
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
@@ -387,6 +388,100 @@ def test_who_does_not_name_the_file_again_is_told_that_it_is_not_begun_from(
         run_app(root := Counts(2))
     assert root.n == 2
     assert f"attempt 0 began from {copy}, which this start does not name, and nothing was saved since" in caplog.text
+
+
+def test_under_the_policy_none_too_a_later_attempt_goes_on_from_what_the_run_has_saved(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAINPOINT_LOAD_POLICY", "none")
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100))
+    run_app(root := Counts(8))
+    assert root.checkpoint_context.iteration == 8
+
+
+def test_latest_is_anybodys_also_for_a_run_that_has_saved_something(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(Counts(3))
+    monkeypatch.setenv("TRAINPOINT_RUN", "newer")
+    run_app(Counts(10))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+    run_app(root := Counts(11), checkpoint="latest")
+    assert root.n == 11
+    monkeypatch.setenv("TRAINPOINT_WORKFLOW", "other")
+    run_app(Counts(100))
+    run_app(root := Counts(12), checkpoint="latest", checkpoint_from="app")
+    assert root.n == 12
+
+
+@pytest.mark.parametrize(("checkpoint", "workflow"), [(None, "app"), ("latest", ""), ("latest", " ")])
+def test_a_workflow_of_which_nothing_is_named_is_a_mistake(checkpoint: str | None, workflow: str) -> None:
+    root = Counts()
+    with pytest.raises(InvalidArgumentError, match="--checkpoint-from"):
+        run_app(root, checkpoint=checkpoint, checkpoint_from=workflow)
+    assert root.n == 0
+
+
+@pytest.fixture
+def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the policy, two files stay."""
+    policy = tmp_path / "policy.json"
+    policy.write_text(to_json(PolicySettings(app_files=AppFileSettings(2, 0))), encoding="utf-8")
+    monkeypatch.setenv("TRAINPOINT_POLICY", str(policy))
+
+
+@pytest.mark.usefixtures("few")
+def test_what_a_run_was_taken_back_to_stays_whatever_the_rule(catalog: BucketCatalog) -> None:
+    run_app(Counts(1))
+    (base,) = start.saved_by(catalog, "_", "app")
+    for until in (2, 3, 4):
+        run_app(Counts(until), checkpoint=base.file)
+    assert [state["state"]["vars"]["n"] for state in states(catalog)] == [1, 3, 4]
+    for newer in start.saved_by(catalog, "_", "app")[:2]:
+        catalog.mark_corrupt(newer.ref.task, newer.ref.id, "a byte differs")
+    run_app(root := Counts(2), checkpoint=base.file)
+    assert root.n == 2
+
+
+@pytest.mark.usefixtures("few")
+def test_what_another_run_has_begun_from_stays_until_that_has_saved_something(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def as_run(name: str) -> None:
+        monkeypatch.setenv("TRAINPOINT_RUN", name)
+
+    run_app(Counts(1))
+    (base,) = start.saved_by(catalog, "_", "app")
+    as_run("r2")
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100, lambda _: False), checkpoint="latest")
+    as_run("r1")
+    for until in (2, 3, 4):
+        run_app(Counts(until))
+    assert base in start.saved_by(catalog, "_", "app")
+    as_run("r2")
+    run_app(root := Counts(2), checkpoint="latest")
+    assert root.n == 2, "the same as the first attempt, not the newest of the other run"
+    as_run("r1")
+    run_app(Counts(5))
+    assert base not in start.saved_by(catalog, "_", "app"), "it is not pinned any more"
+
+
+def test_a_state_that_could_not_be_saved_does_not_begin(catalog: BucketCatalog) -> None:
+    root = Counts(5, lambda _: False)
+    vars(root)["size"] = (3, 4)
+    with pytest.raises(UnsupportedStateError, match=r"root\.size"):
+        run_app(root)
+    assert root.n == 0
+    assert end_of(catalog)[:2] == ("Failed", 86)
+
+
+def test_a_number_of_iterations_that_no_loop_reaches_is_none(catalog: BucketCatalog, copy: Path) -> None:
+    document = json.loads(copy.read_text())
+    copy.write_text(json.dumps({**document, "iteration": 10**30}))
+    run_app(root := Counts(4), checkpoint=str(copy))
+    assert (root.n, root.checkpoint_context.iteration) == (4, 1)
 
 
 def test_an_empty_checkpoint_is_a_mistake_and_starts_nothing(catalog: BucketCatalog) -> None:
@@ -790,6 +885,190 @@ def wait_for(what: Callable[[], object]) -> None:
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+class Numbers(Work):
+    """Notes what it was called with, once it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._go = threading.Event()
+        self.done: list[int] = []
+
+    def run(self, number: int) -> None:
+        assert self._go.wait(DEADLINE_SECONDS)
+        self.done.append(number)
+
+
+class AllAtOnce(Flow):
+    """Calls its work three times, once, in the first round, and stops."""
+
+    consistent = False
+
+    def __init__(self, *, free: bool) -> None:
+        super().__init__()
+        self.called = False
+        self.w = Numbers()
+        if free:
+            self.w._go.set()
+
+    def run(self) -> None:
+        if not self.called:
+            self.called = True
+            for number in range(3):
+                self.w.run(number)
+        self.stop()
+
+    def should_save_checkpoint(self) -> bool:
+        return True
+
+
+def test_what_an_app_has_done_since_it_stopped_is_saved_before_its_works_have_all_ended(catalog: BucketCatalog) -> None:
+    class Main(AllAtOnce):
+        def __init__(self) -> None:
+            super().__init__(free=False)
+            self.more = Numbers()
+
+        def run(self) -> None:
+            super().run()
+            self.more.run(7)
+            self.w._go.set()
+
+            def let_go() -> None:
+                wait_for(lambda: any(state["state"]["works"]["w"]["vars"]["done"] for state in states(catalog)))
+                self.more._go.set()
+
+            threading.Thread(target=let_go).start()
+
+    run_app(root := Main())
+    assert root.more.done == [7]
+    assert states(catalog)[-1]["state"]["works"]["more"]["vars"]["done"] == [7]
+
+
+def test_who_asks_an_app_that_has_stopped_for_a_save_gets_one(
+    opened: list[AppCheckpoint], catalog: BucketCatalog
+) -> None:
+    class Main(AllAtOnce):
+        def run(self) -> None:
+            super().run()
+
+            def let_go() -> None:
+                wait_for(lambda: self.checkpoint_context.iteration)  # its round is over
+                ask(opened[0])
+                wait_for(lambda: states(catalog))
+                self.w._go.set()
+
+            threading.Thread(target=let_go).start()
+
+        def should_save_checkpoint(self) -> bool:
+            return False
+
+    run_app(root := Main(free=False))
+    assert root.w.done == [0, 1, 2]
+    assert len(states(catalog)) == 1
+
+
+def test_an_app_that_its_hook_stops_waits_for_its_works(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        consistent = False
+
+        def run(self) -> None:
+            self.n += 1
+            self.w.run()
+
+        def should_save_checkpoint(self) -> bool:
+            self.stop()
+            threading.Timer(0.05, self.w._go.set).start()
+            return True
+
+    run_app(root := Main(0))
+    assert root.w.done == 1
+    assert saved_works(catalog)[-1] == (1, ["succeeded"])
+
+
+class Told(AllAtOnce):
+    """Is told to end in its round, before it calls its work."""
+
+    def run(self) -> None:
+        terminate()
+        super().run()
+
+
+def test_an_app_that_had_stopped_brings_its_works_to_their_end_and_no_more(catalog: BucketCatalog) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run_app(first := Told(free=True))
+    assert raised.value.code == 143
+    assert first.w.done == [], "no call begins after the signal"
+    assert states(catalog)[-1]["stopped"] is True
+    rounds: list[int] = []
+
+    class Again(AllAtOnce):
+        def run(self) -> None:
+            rounds.append(1)
+
+    run_app(again := Again(free=True))
+    assert again.w.done == [0, 1, 2]
+    assert rounds == [], "it had stopped"
+    assert end_of(catalog) == ("Completed", 0, "")
+    assert "stopped" not in states(catalog)[-1]
+
+
+def test_calls_that_had_not_ended_are_made_again_also_where_the_flow_makes_them_once(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        run_app(Told(free=False))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+
+    class Later(AllAtOnce):
+        def run(self) -> None:
+            self.w._go.set()  # what the work needs is there once the flow has run
+            super().run()
+
+    run_app(later := Later(free=False), checkpoint="latest")
+    assert later.w.done == [0, 1, 2]
+
+
+def test_a_work_that_ends_itself_does_not_end_the_app_as_if_all_were_well(catalog: BucketCatalog) -> None:
+    class Exits(Work):
+        def run(self) -> None:
+            raise SystemExit(0)
+
+    class Main(Counts):
+        def __init__(self) -> None:
+            super().__init__(10**9)
+            self.w = Exits()
+
+        def run(self) -> None:
+            super().run()
+            self.w.run()
+
+    with pytest.raises(RuntimeError, match=r"the work root\.w\.run\(\) has ended itself by SystemExit: 0"):
+        run_app(Main())
+    assert end_of(catalog)[:2] == ("Failed", 1)
+
+
+def test_a_work_that_fails_when_the_process_is_told_to_end_takes_nothing_away(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def run(self) -> None:
+            raise OSError("its child was told to end, too")
+
+    class Main(Preempted):
+        def __init__(self) -> None:
+            super().__init__(10**9)
+            self.w = Fails()
+
+        def run(self) -> None:
+            if self.n == 2:
+                self.w.run()
+                wait_for(lambda: self.w.has_failed)
+            super().run()
+
+    with pytest.raises(SystemExit) as raised:
+        run_app(Main())
+    assert raised.value.code == 143
+    assert states(catalog)[-1]["state"]["vars"]["n"] == 3
+    assert end_of(catalog) == ("Preempted", 143, "SIGTERM")
 
 
 def test_a_store_that_fails_ends_the_app(

@@ -11,7 +11,7 @@ from trainpoint import Checkpoint, CheckpointRef
 from trainpoint.app import start
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import LocalFileError, ResumeRequestError
-from trainpoint.format.layout import TaskPath, manifest_key, snapshot_data
+from trainpoint.format.layout import manifest_key, snapshot_data
 from trainpoint.policies.app_files import file_name, series_name
 from trainpoint.testing import FakeChance, FakeClock, MemoryStore
 
@@ -40,12 +40,12 @@ def save(url: str, tmp_path: Path, *timestamps: int, workflow: str = WORKFLOW, r
     return refs
 
 
-def look_up(text: str, catalog: BucketCatalog, workflow: str = WORKFLOW, own: TaskPath | None = None) -> start.Start:
-    return start.look_up(text, catalog, namespace="_", workflow=workflow, own=own)
+def look_up(text: str, catalog: BucketCatalog, workflow: str = WORKFLOW) -> start.Start:
+    return start.look_up(text, catalog, namespace="_", workflow=workflow)
 
 
-def found(text: str, catalog: BucketCatalog, workflow: str = WORKFLOW, own: TaskPath | None = None) -> int:
-    stored = look_up(text, catalog, workflow, own).stored
+def found(text: str, catalog: BucketCatalog, workflow: str = WORKFLOW) -> int:
+    stored = look_up(text, catalog, workflow).stored
     assert stored is not None
     return stored.timestamp
 
@@ -58,13 +58,6 @@ def test_latest_is_the_newest_of_the_workflow_whoever_saved_it_and_in_whatever_r
     save(url, tmp_path, 1999, workflow="other")
     assert found("latest", catalog) == 1576
     assert found("latest", catalog, "other") == 1999
-
-
-def test_latest_of_an_attempt_is_what_its_own_run_has_saved(url: str, tmp_path: Path, catalog: BucketCatalog) -> None:
-    save(url, tmp_path, 1574, run="r1")
-    save(url, tmp_path, 1575, run="r2")
-    assert found("latest", catalog, own=TaskPath(WORKFLOW, "r1", "main")) == 1574
-    assert found("latest", catalog, own=TaskPath(WORKFLOW, "r3", "main")) == 1575
 
 
 @pytest.mark.parametrize("kind", ["file", "directory"])
@@ -131,7 +124,7 @@ def test_a_name_that_two_runs_have_is_an_error_that_tells_both_apart(
     assert found(refs[0].name, catalog) == 1574
 
 
-def test_what_is_deleted_corrupt_or_never_was_committed_is_not_found(
+def test_what_is_deleted_or_never_was_committed_is_not_found_and_what_is_corrupt_by_its_name_alone(
     url: str, tmp_path: Path, catalog: BucketCatalog, store: MemoryStore
 ) -> None:
     refs = save(url, tmp_path, 1573, 1574, 1575, 1576)
@@ -139,7 +132,8 @@ def test_what_is_deleted_corrupt_or_never_was_committed_is_not_found(
     catalog.mark_corrupt(refs[2].task, refs[2].id, "bad")
     store.delete(manifest_key(refs[1].task, refs[1].id))
     assert found("latest", catalog) == 1573
-    for at in (1574, 1575, 1576):
+    assert found(series_name(1575), catalog) == 1575, "whoever loads it is told what is wrong with it"
+    for at in (1574, 1576):
         with pytest.raises(ResumeRequestError):
             look_up(file_name(at), catalog)
 
