@@ -27,6 +27,8 @@ class Difference:
     changed: tuple[str, ...] = ()
     """variables that would get another value than the constructor gave them"""
     children: tuple[Difference, ...] = ()
+    by_hand: bool = False
+    """of a flow: its own load_state_dict does not call its parent's"""
     migrations: tuple[str, ...] = ()
     """of the root: the steps that bring the state to the code's version, such as ``1 → 2``"""
 
@@ -40,6 +42,7 @@ class Difference:
         yield f"{self.name} ({self.kind})"
         said = [
             *(f"migrated: {step}" for step in self.migrations),
+            *["- load_state_dict does not call super()'s: restored is what it sets itself"] * self.by_hand,
             *(f"! {line}" for line in self.refused),
             *(f"- {line}" for line in self.dropped),
             *(f"+ {line}" for line in self.kept_default),
@@ -61,7 +64,7 @@ def difference_tree(root: Component, plan: Plan) -> Difference:
         findings[finding.path[:-1]].append(finding)
     for path in plan.changed:
         changed[path[:-1]].append(path[-1])
-    return _node(root, (ROOT,), findings, changed)
+    return _node(root, (ROOT,), findings, changed, frozenset(plan.by_hand))
 
 
 def _node(
@@ -69,6 +72,7 @@ def _node(
     path: tuple[str, ...],
     findings: Mapping[tuple[str, ...], list[Finding]],
     changed: Mapping[tuple[str, ...], list[str]],
+    by_hand: frozenset[str],
 ) -> Difference:
     mine = findings.get(path, [])
     gone = [f for f in mine if f.what is What.MISSING_COMPONENT and f.refused]
@@ -80,8 +84,9 @@ def _node(
         dropped=tuple(f"{f.path[-1]}: {f.explanation}" for f in mine if f.lost and not f.refused),
         kept_default=tuple(f"{f.path[-1]}: {f.explanation}" for f in rest if not f.lost),
         changed=tuple(changed.get(path, [])),
+        by_hand=".".join(path) in by_hand,
         children=(
-            *(_node(child, (*path, name), findings, changed) for name, child in component._tp_children()),
+            *(_node(child, (*path, name), findings, changed, by_hand) for name, child in component._tp_children()),
             *(Difference(f.path[-1], f.detail, refused=(_NOT_CREATED,)) for f in gone),
         ),
     )

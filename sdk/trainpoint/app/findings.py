@@ -71,6 +71,10 @@ class Plan:
     """paths of the variables that now have another value than the constructor gave them"""
     paths: dict[int, tuple[str, ...]] = field(default_factory=dict)
     """of components, by their ids: found once, since a list of many would be gone through for each of its items"""
+    filled: set[int] = field(default_factory=set)
+    """flows, by their ids, that the way of this package has given their state"""
+    by_hand: list[str] = field(default_factory=list)
+    """dotted names of those that it has not, although there was something to give"""
 
     def add(self, finding: Finding) -> None:
         self.findings.append(finding)

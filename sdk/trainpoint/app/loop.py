@@ -111,10 +111,11 @@ def _tell(begun: Begin, report: Report) -> None:
     for what, names in (
         ("migrated", report.migrations),
         ("dropped, since the code has no place for it", report.dropped),
+        ("load_state_dict has not called super()'s, so nothing but what it has set is restored", report.by_hand),
         ("new in the code, keeps its default", report.kept_default),
     ):
         if names:
-            level = logger.warning if names is report.dropped else logger.info
+            level = logger.warning if names in (report.dropped, report.by_hand) else logger.info
             level("%s: %s", what, listed(names))
 
 

@@ -15,7 +15,7 @@ from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.fragments import text_of_component
 from trainpoint.app.migrate import migrated
 from trainpoint.app.parts import decoded
-from trainpoint.app.tree import Flow
+from trainpoint.app.tree import Flow, note_if_not_filled
 from trainpoint.app.values import quoted, text_of
 from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, TrainpointError
 from trainpoint.format.digest import JsonObject
@@ -57,6 +57,8 @@ class Report:
     """variables that now have another value than the constructor gave them"""
     migrations: tuple[str, ...] = ()
     """steps such as ``1 → 2``"""
+    by_hand: tuple[str, ...] = ()
+    """flows whose own load_state_dict has not called its parent's: they have what it has set, and nothing else"""
 
 
 def capture(root: Flow) -> Captured:
@@ -134,7 +136,7 @@ def restore(root: Flow, state: JsonObject, *, strict: bool = True) -> Report:
         raise refusal(plan.findings)
     lost = [name for f in plan.findings if f.lost for name in (f.name, *f.inside)]
     kept = [f.name for f in plan.findings if not f.lost]
-    return Report(tuple(lost), tuple(kept), tuple(".".join(path) for path in plan.changed), steps)
+    return Report(tuple(lost), tuple(kept), tuple(".".join(path) for path in plan.changed), steps, tuple(plan.by_hand))
 
 
 def differences(root: Flow, state: JsonObject) -> Difference:
@@ -179,16 +181,21 @@ def _go_through(root: Flow, state: JsonObject, strict: bool) -> tuple[Plan, Call
     root._tp_plan = plan
     try:
         root.load_state_dict(state, children_of(state, (ROOT,)), strict)
-    except Exception as error:
+    except BaseException as error:
         undo()
-        if plan.is_refused and not isinstance(error, TrainpointError):
+        if isinstance(error, TrainpointError) or not isinstance(error, Exception):
+            raise
+        if plan.is_refused:
             raise refusal(plan.findings) from error  # it went on with what could not be restored
-        raise
-    except BaseException:
-        undo()
-        raise
+        if isinstance(error, OSError | MemoryError):
+            raise  # which may be otherwise the next time
+        raise IncompatibleStateError(
+            f"load_state_dict has failed: {type(error).__name__}: {error}",
+            remedy="nothing was restored; repair it: its line is in the traceback",
+        ) from error
     finally:
         root._tp_plan = None
+    note_if_not_filled(root, state, plan)
     return plan, undo
 
 

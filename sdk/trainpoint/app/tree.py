@@ -140,6 +140,7 @@ class Flow(Component):
             top._tp_plan = None
 
     def _tp_fill(self, flow_state: JsonObject, children_states: JsonObject, strict: bool, plan: Plan) -> None:
+        plan.filled.add(id(self))
         names = frozenset(children_states)
         restore_variables(self, flow_state, strict, plan, children=names)
         self._tp_calls = calls_to_restore(section(flow_state, "calls", path_in(plan, self)))
@@ -150,6 +151,13 @@ class Flow(Component):
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
         self.load_state_dict(state, children_of(state, path_in(plan, self)), strict)
+        note_if_not_filled(self, state, plan)
+
+
+def note_if_not_filled(flow: Flow, state: JsonObject, plan: Plan) -> None:
+    """Its own load_state_dict has not called the parent's, which would have restored what it leaves to that."""
+    if id(flow) not in plan.filled and any(state.get(part) for part in ("vars", *SECTIONS.values())):
+        plan.by_hand.append(".".join(path_in(plan, flow)))
 
 
 class Work(Component):

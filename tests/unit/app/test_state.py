@@ -637,15 +637,39 @@ def test_a_component_from_elsewhere_is_free_again_after_a_refusal() -> None:
     Takes().taken = elsewhere[0]
 
 
-def test_an_error_of_the_apps_own_code_takes_everything_back_and_is_raised_as_it_is(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("error", [KeyError("mine"), OSError("mine"), KeyboardInterrupt("mine")], ids=repr)
+def test_an_error_of_the_apps_own_code_takes_everything_back(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = Meddles()
     before = everything(app)
-    monkeypatch.setattr(Meddles, "error", KeyError("mine"))
-    with pytest.raises(KeyError, match="mine"):
+    monkeypatch.setattr(Meddles, "error", error)
+    with pytest.raises(BaseException, match="mine") as raised:
         restore(app, saved(After()))
     assert everything(app) == before
+    if isinstance(error, KeyError):  # a mistake in the code, which the next start would meet again
+        assert isinstance(raised.value, IncompatibleStateError)
+        assert raised.value.message == "load_state_dict has failed: KeyError: 'mine'"
+        assert raised.value.__cause__ is error
+    else:
+        assert raised.value is error
+
+
+def test_a_method_that_does_not_call_its_parents_is_told_of() -> None:
+    class Forgets(After):
+        def load_state_dict(self, flow_state: State, children_states: State, strict: bool = True) -> None:
+            self.new_name = flow_state["vars"]["new_name"] + 1
+
+    class Outer(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Forgets()
+
+    assert restore(Forgets(), saved(After())).by_hand == ("root",)
+    assert restore(Outer(), saved(Outer())).by_hand == ("root.inner",)
+    assert restore(After(), saved(After())).by_hand == ()
+    lines = list(differences(Outer(), saved(Outer())).lines())
+    assert "   ├─ - load_state_dict does not call super()'s: restored is what it sets itself" in lines
 
 
 def test_where_it_stumbles_over_what_could_not_be_restored_the_differences_are_told() -> None:
