@@ -37,10 +37,20 @@ def items_of(state: JsonObject, path: tuple[str, ...]) -> dict[str, JsonObject]:
     return section(state, "items", path)
 
 
-def restore_children(parent: Component, states: Mapping[str, JsonObject], strict: bool, plan: Plan) -> None:
-    """Give each child its state. A state without its child is a finding, and so is a child without a state."""
+def restore_children(
+    parent: Component,
+    states: Mapping[str, JsonObject],
+    strict: bool,
+    plan: Plan,
+    children: Mapping[str, Component] | None = None,
+) -> None:
+    """Give each child its state. A state without its child is a finding, and so is a child without a state.
+
+    Args:
+        children: by the names of their states; by their own names by default.
+    """
     path = path_in(plan, parent)
-    children = dict(parent._tp_children())
+    children = dict(parent._tp_children()) if children is None else children
     for name, state in states.items():
         own = (*path, name)
         if not isinstance(state, dict):

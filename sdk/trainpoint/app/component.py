@@ -26,20 +26,24 @@ MAX_LEVELS: Final = 100
 
 
 class _Built(ABCMeta):
-    """Sees the end of the outermost constructor: which variables it has set, and whether it called ours."""
+    """Sees the end of the outermost constructor: what it has made, and whether it called ours."""
 
     def __call__(cls, *args: object, **kwargs: object) -> object:
         made = super().__call__(*args, **kwargs)
         if isinstance(made, Component):
             require_started(made, "it is used")
-            made._tp_born = frozenset(variables(made))
+            for _, component in walk(made):
+                if component._tp_seen is None:  # what an app has had already was not made by this constructor
+                    component._tp_mark()
         return made
 
 
 class Component(metaclass=_Built):
     """A node of an app's tree. Users derive from Flow and Work."""
 
-    __slots__ = ("__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_parent", "_tp_plan", "_tp_seen")
+    __slots__ = (
+        "__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_from", "_tp_made", "_tp_parent", "_tp_plan", "_tp_seen"
+    )  # fmt: skip
 
     _tp_kind: ClassVar[str]
     _tp_settings: ClassVar[frozenset[str]] = frozenset()
@@ -48,6 +52,11 @@ class Component(metaclass=_Built):
     _tp_parent: Component | None
     _tp_calls: dict[str, JsonObject]
     _tp_born: frozenset[str]
+    """variables that the constructor has set"""
+    _tp_made: frozenset[str]
+    """children that the constructor has made, by name"""
+    _tp_from: tuple[Component, int] | None
+    """the list into which a constructor has put it, and its number there"""
     _tp_plan: Plan | None
     _tp_seen: object
     """what was captured last: :mod:`trainpoint.app.fragments`"""
@@ -55,7 +64,8 @@ class Component(metaclass=_Built):
     def __init__(self) -> None:
         self._tp_parent = None
         self._tp_calls = {}
-        self._tp_born = frozenset()
+        self._tp_born = self._tp_made = frozenset()
+        self._tp_from = None
         self._tp_plan = None
         self._tp_seen = None
         super().__init__()  # of classes that are mixed in
@@ -132,6 +142,11 @@ class Component(metaclass=_Built):
 
     # --- state --------------------------------------------------------------------------------------------------------
 
+    def _tp_mark(self) -> None:
+        """A constructor is at its end: what is there now is there at every start of this code."""
+        self._tp_born = frozenset(variables(self))
+        self._tp_made = frozenset(name for name, _ in self._tp_children())
+
     def _tp_take(self) -> JsonObject:
         """The state of this component and of all beneath it; values as they are in Python, copied."""
         raise NotImplementedError
@@ -142,12 +157,14 @@ class Component(metaclass=_Built):
 
     def _tp_remember(self) -> Callable[[], None]:
         """Attributes, place and calls as they are now; the function that is returned brings them back."""
-        held, parent, made, born = dict(self.__dict__), self._tp_parent, dict(self._tp_calls), self._tp_born
+        held, parent, calls = dict(self.__dict__), self._tp_parent, dict(self._tp_calls)
+        marks = self._tp_born, self._tp_made, self._tp_from
 
         def back() -> None:
             self.__dict__.clear()
             self.__dict__.update(held)
-            self._tp_parent, self._tp_calls, self._tp_born = parent, made, born
+            self._tp_parent, self._tp_calls = parent, calls
+            self._tp_born, self._tp_made, self._tp_from = marks
 
         return back
 
@@ -260,12 +277,19 @@ def names_of(cls: type[Component]) -> frozenset[str]:
     return frozenset(cls._tp_settings).union(*(vars(c) for c in cls.__mro__))
 
 
+def gone_since_born(component: Component, held: Mapping[str, object]) -> list[str]:
+    """What the constructor makes and the app has taken away; ``held`` is the ``__dict__`` at one moment."""
+    children = dict(children_in(held))
+    return sorted({name for name in component._tp_born if name not in held} | (component._tp_made - children.keys()))
+
+
 def take_variables(component: Component) -> JsonObject:
-    """``vars``, and under ``later`` those that the constructor has not set: at a start the code cannot know them."""
+    """``vars``; under ``later`` those that the constructor has not set, since at a start the code cannot know them;
+    under ``gone`` what it makes and the app has taken away."""
     held = variables(component)
-    later = later_than_born(component, held)
+    later, gone = later_than_born(component, held), gone_since_born(component, component.__dict__)
     taken: JsonObject = {"vars": {name: copied(value) for name, value in held.items()}}
-    return {**taken, "later": later} if later else taken
+    return {**taken, **({"later": later} if later else {}), **({"gone": gone} if gone else {})}
 
 
 def restore_variables(
@@ -274,12 +298,13 @@ def restore_variables(
     """Set what the state has. A name among ``children`` is said to be missing where the children are restored."""
     path = path_in(plan, component)
     values = section(state, "vars", path)
-    later = state.get("later") or []
+    later, gone = state.get("later") or [], state.get("gone") or []
+    _take_away(component, [name for name in gone if name not in children and name not in values], plan)
     for name, value in values.items():
         current = component.__dict__.get(name, MISSING)
         if problem := not_a_variable(component, name):
             what, detail = What.OTHER_KIND, f"a variable of the state, but {problem}"
-        elif isinstance(current, Component) and value is not None:
+        elif isinstance(current, Component) and value is not None and name not in gone:
             what, detail = What.OTHER_KIND, f"a variable in the state and a {current._tp_kind} in the code"
         elif current is MISSING and name not in later and defined(type(component), name) is MISSING:
             what, detail = What.MISSING_VARIABLE, ""
@@ -295,6 +320,18 @@ def restore_variables(
     for name in variables(component):
         if name not in values and name not in children:
             plan.add(Finding(What.NEW_VARIABLE, (*path, name)))
+
+
+def _take_away(component: Component, names: Iterable[str], plan: Plan) -> None:
+    """What the app had taken away before it was saved."""
+    for name in names:
+        current = component.__dict__.get(name, MISSING)
+        if current is MISSING or not_a_variable(component, name):
+            continue
+        if isinstance(current, Component):
+            current._tp_parent = None
+        del component.__dict__[name]
+        plan.changed.append((*path_in(plan, component), name))
 
 
 def section(state: JsonObject, name: str, path: tuple[str, ...]) -> JsonObject:

@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple, cast
 
 from trainpoint.app.calls import call_to_save
 from trainpoint.app.children import SECTIONS
-from trainpoint.app.component import PLAIN, ROOT, Component, children_in, later_than_born, variables_in
+from trainpoint.app.component import PLAIN, ROOT, Component, children_in, gone_since_born, later_than_born, variables_in
 from trainpoint.app.parts import encoded, encoded_call
-from trainpoint.app.structures import Dict, List
+from trainpoint.app.structures import Dict, List, changes_of_dict, changes_of_list
 from trainpoint.app.tree import Flow
 from trainpoint.app.values import encode, quoted, text_of
 from trainpoint.app.watch import Watch, watch
@@ -68,6 +68,7 @@ class Layout:
     heads: tuple[str, ...]
     """``"name": `` of each variable"""
     later: str
+    """and what is gone: both with the comma before them"""
     children: tuple[str, ...]
     """flows, works, structures; each in alphabetical order"""
     kinds: list[type]
@@ -167,7 +168,7 @@ def _new_node(component: Component, place: Place, is_item: bool) -> str:
 
 def _layout(component: Component, held: Mapping[str, object], is_item: bool) -> Layout:
     variables = tuple(variables_in(component, held))
-    later = later_than_born(component, variables)
+    later, gone = later_than_born(component, variables), gone_since_born(component, held)
     found: list[tuple[int, str]] = []
     if isinstance(component, Flow):
         found = sorted((_SECTIONS.index(SECTIONS[child._tp_kind]), name) for name, child in children_in(held))
@@ -182,7 +183,7 @@ def _layout(component: Component, held: Mapping[str, object], is_item: bool) -> 
         variables=variables,
         values=_picker(variables),
         heads=tuple(f"{quoted(name)}: " for name in variables),
-        later=f', "later": {text_of(later)}' if later else "",
+        later="".join(f', "{what}": {text_of(names)}' for what, names in (("later", later), ("gone", gone)) if names),
         children=children,
         kinds=[type(child) for child in components(held)],
         components=components,
@@ -251,6 +252,8 @@ class Shelf:
 
     names: list[str] | None
     """of a Dict"""
+    changes: JsonObject
+    """since its constructor"""
     items: list[str]
     text: str
 
@@ -261,14 +264,19 @@ def _structure_text(component: Component, place: Place, _: bool) -> str:
     names = list(held) if isinstance(held, dict) else None
     named = held.items() if isinstance(held, dict) else zip(map(str, range(len(held))), held, strict=True)
     items = [_TEXTS[item._tp_kind](item, (place, name), True) for name, item in named]
-    if isinstance(seen, Shelf) and seen.items == items and seen.names == names:
+    if isinstance(held, dict):
+        changes = changes_of_dict(structure, held)
+    else:
+        changes = changes_of_list(cast("List[Any]", structure), held)
+    if isinstance(seen, Shelf) and seen.items == items and seen.names == names and seen.changes == changes:
         return seen.text
+    said = "".join(f'"{what}": {text_of(value)}, ' for what, value in changes.items())
     if names is None:
-        text = f'{{"kind": "List", "items": [{", ".join(items)}]}}'
+        text = f'{{"kind": "List", {said}"items": [{", ".join(items)}]}}'
     else:
         pairs = (f"{quoted(name)}: {item}" for name, item in zip(names, items, strict=True))
-        text = f'{{"kind": "Dict", "items": {{{", ".join(pairs)}}}}}'
-    structure._tp_seen = Shelf(names, items, text)
+        text = f'{{"kind": "Dict", {said}"items": {{{", ".join(pairs)}}}}}'
+    structure._tp_seen = Shelf(names, changes, items, text)
     return text
 
 

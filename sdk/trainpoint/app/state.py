@@ -212,6 +212,10 @@ def _check_component(state: object, path: tuple[str, ...], kind: str) -> None:
         items = state.get("items")
         if not isinstance(items, dict if kind == "Dict" else list):
             raise _no_state(f"the items of {name} are no {'object' if kind == 'Dict' else 'list'}")
+        if kind == "List":
+            _check_order(state, len(items), name)
+        else:
+            _check_names(state, "gone", name)
         named = items.items() if isinstance(items, dict) else ((str(n), item) for n, item in enumerate(items))
         for own, item in named:
             _check_component(item, (*path, own), _kind(item, (*path, own)))
@@ -219,9 +223,8 @@ def _check_component(state: object, path: tuple[str, ...], kind: str) -> None:
     for part in ("vars", "calls", *(("flows", "works", "structures") if kind == "Flow" else ())):
         if not isinstance(state.get(part, {}), dict):
             raise _no_state(f"{part} of {name} is no object")
-    later = state.get("later", [])
-    if not isinstance(later, list) or not all(isinstance(entry, str) for entry in later):
-        raise _no_state(f"later of {name} is no list of names")
+    for part in ("later", "gone"):
+        _check_names(state, part, name)
     for key, call in state.get("calls", {}).items():
         if not isinstance(call, dict) or call.get("status") not in STATUSES:
             raise _no_state(f"the call {key!r} of {name} has no status")
@@ -229,6 +232,24 @@ def _check_component(state: object, path: tuple[str, ...], kind: str) -> None:
         for part, kinds in (("flows", "Flow"), ("works", "Work"), ("structures", None)):
             for own, child in state.get(part, {}).items():
                 _check_component(child, (*path, own), kinds or _kind(child, (*path, own)))
+
+
+def _check_names(state: JsonObject, part: str, name: str) -> None:
+    names = state.get(part, [])
+    if not isinstance(names, list) or not all(isinstance(entry, str) for entry in names):
+        raise _no_state(f"{part} of {name} is no list of names")
+
+
+def _check_order(state: JsonObject, count: int, name: str) -> None:
+    order, made = state.get("order", []), state.get("made", 0)
+    numbers = [entry for entry in order if entry is not None] if isinstance(order, list) else [-1]
+    if (
+        type(made) is not int
+        or not all(type(number) is int and 0 <= number < made for number in numbers)
+        or len(set(numbers)) < len(numbers)
+        or len(order) not in (0, count)
+    ):
+        raise _no_state(f"order of {name} does not say of each item which one of {made!r} it is")
 
 
 def _kind(state: object, path: tuple[str, ...]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence
-from typing import Generic, TypeVar, overload
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 from trainpoint.app.children import items_of, restore_children
 from trainpoint.app.component import Component, dotted, path_in
-from trainpoint.app.findings import Plan
+from trainpoint.app.findings import Finding, Plan, What
 from trainpoint.errors import ComponentError
 from trainpoint.format.digest import JsonObject
 
@@ -47,6 +47,26 @@ class _Structure(Component, Generic[C]):
 
 def _item_state(item: Component) -> JsonObject:
     return {"kind": item._tp_kind, **item._tp_take()}
+
+
+def changes_of_dict(structure: Component, items: Collection[str]) -> JsonObject:
+    """Which of the items that the constructor makes the app has taken away, for the state; empty: none."""
+    gone = sorted(structure._tp_made.difference(items))
+    return {"gone": gone} if gone else {}
+
+
+def changes_of_list(structure: List[Any], items: Sequence[Component]) -> JsonObject:
+    """How many items the constructor makes, and which of them is where, for the state; empty: all, in their order."""
+    count, numbers = structure._tp_count, [number_in(structure, item) for item in items]
+    if numbers[:count] == list(range(count)) and not any(number is not None for number in numbers[count:]):
+        return {}
+    return {"made": count, "order": numbers}
+
+
+def number_in(structure: Component, item: Component) -> int | None:
+    """The number that the constructor of ``structure`` has given to ``item``; None: that has come otherwise."""
+    made = item._tp_from
+    return made[1] if made is not None and made[0] is structure else None
 
 
 class Dict(_Structure[C], MutableMapping[str, C]):
@@ -92,10 +112,15 @@ class Dict(_Structure[C], MutableMapping[str, C]):
         return list(self._tp_items.items())
 
     def _tp_take(self) -> JsonObject:
-        return {"kind": "Dict", "items": {name: _item_state(item) for name, item in self._tp_children()}}
+        items = {name: _item_state(item) for name, item in self._tp_children()}
+        return {"kind": "Dict", **changes_of_dict(self, items), "items": items}
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
         states = items_of(state, path_in(plan, self))
+        for name in state.get("gone") or []:
+            if name in self._tp_items and name not in states:
+                del self[name]
+                plan.changed.append((*path_in(plan, self), name))
         restore_children(self, states, strict, plan)
         order = [*(name for name in states if name in self._tp_items), *self._tp_items]
         self._tp_items = {name: self._tp_items[name] for name in order}  # gone through as it was when it was saved
@@ -113,14 +138,17 @@ class Dict(_Structure[C], MutableMapping[str, C]):
 class List(_Structure[C], MutableSequence[C]):
     """Components in order: ``self.l = List()``, then ``self.l.append(MyWork())``, in any method."""
 
-    __slots__ = ("_tp_items",)
+    __slots__ = ("_tp_count", "_tp_items")
 
     _tp_kind = "List"
     _tp_items: list[C]
+    _tp_count: int
+    """items that the constructor has put into it"""
 
     def __init__(self, *items: C | Iterable[C]) -> None:
         super().__init__()
         self._tp_items = []
+        self._tp_count = 0
         for item in items:
             self.extend([item] if isinstance(item, Component) or not isinstance(item, Iterable) else item)
 
@@ -165,17 +193,54 @@ class List(_Structure[C], MutableSequence[C]):
     def _tp_children(self) -> list[tuple[str, Component]]:
         return [(str(number), item) for number, item in enumerate(self._tp_items)]
 
+    def _tp_mark(self) -> None:
+        self._tp_count = len(self._tp_items)
+        for number, item in enumerate(self._tp_items):
+            item._tp_from = (self, number)
+
     def _tp_take(self) -> JsonObject:
-        return {"kind": "List", "items": [_item_state(item) for item in list(self._tp_items)]}
+        items = list(self._tp_items)
+        return {"kind": "List", **changes_of_list(self, items), "items": [_item_state(item) for item in items]}
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
-        restore_children(self, items_of(state, path_in(plan, self)), strict, plan)
+        states = items_of(state, path_in(plan, self))
+        children, new, gone = self._tp_matched(state, len(states))
+        for item in gone:
+            item._tp_parent = None
+            plan.changed.append(path_in(plan, self))
+        restore_children(self, states, strict, plan, children)
+        for number, item in enumerate(new, len(states)):
+            plan.add(Finding(What.NEW_COMPONENT, (*path_in(plan, self), str(number)), item._tp_kind))
+        self._tp_items = [*children.values(), *new]
+
+    def _tp_matched(self, state: JsonObject, count: int) -> tuple[dict[str, C], list[C], list[C]]:
+        """Items by the numbers of their states; those that have none; those that the app had taken away.
+
+        They go by their places. Where the app had taken away or moved what the constructor makes, these go by their
+        numbers there, and others fill up the places that are left.
+        """
+        items, order, made = list(self._tp_items), state.get("order"), state.get("made")
+        by_place = {str(number): item for number, item in enumerate(items[:count])}
+        if not isinstance(order, list) or not isinstance(made, int) or len(order) != count:
+            return by_place, items[count:], []
+        numbers = [number_in(self, item) for item in items]
+        own = {number: item for number, item in zip(numbers, items, strict=True) if number is not None}
+        others = [item for number, item in zip(numbers, items, strict=True) if number is None]
+        if len(items) == count and not own.keys() >= {number for number in order if number is not None}:
+            return by_place, [], []  # load_state_dict has made a list of its own
+        found: dict[str, C] = {}
+        for place, number in enumerate(order):
+            item = own.pop(number, None) if number is not None else others.pop(0) if others else None
+            if item is not None:
+                found[str(place)] = item
+        gone = [item for number, item in own.items() if number < made]
+        return found, [*(item for number, item in own.items() if number >= made), *others], gone
 
     def _tp_remember(self) -> Callable[[], None]:
-        back, items = super()._tp_remember(), list(self._tp_items)
+        back, items, count = super()._tp_remember(), list(self._tp_items), self._tp_count
 
         def all_back() -> None:
             back()
-            self._tp_items = items
+            self._tp_items, self._tp_count = items, count
 
         return all_back

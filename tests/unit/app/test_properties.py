@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -29,6 +29,10 @@ class Spec:
     """also variables that the constructor does not set"""
     calls: tuple[tuple[object, ...], ...] = ()
     children: dict[str, Spec] = field(default_factory=dict)
+    removed: frozenset[str] = frozenset()
+    """variables and children that the app takes away"""
+    turned: bool = False
+    """a list whose items it turns round"""
 
 
 class AnyFlow(Flow):
@@ -99,6 +103,17 @@ def live(component: Component, spec: Spec) -> None:
             component.run(*args)
     for child, child_spec in zip((c for _, c in component._tp_children()), spec.children.values(), strict=True):
         live(child, child_spec)
+    for name in sorted(spec.removed, reverse=True):
+        if isinstance(component, Dict):
+            del component[name]
+        elif isinstance(component, List):
+            del component[int(name)]
+        else:
+            delattr(component, name)
+    if isinstance(component, List) and spec.turned:
+        items = list(component)
+        component.clear()
+        component.extend(reversed(items))
 
 
 # --- random ones ------------------------------------------------------------------------------------------------------
@@ -125,16 +140,26 @@ def variables_of(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def specs(draw: st.DrawFn, kind: Kind = "Flow", depth: int = 3) -> Spec:
+def specs(draw: st.DrawFn, kind: Kind = "Flow", depth: int = 3, takes_away: bool = False) -> Spec:
+    """``takes_away``: the app takes away some of what its code makes."""
     if kind == "Work":
         calls = draw(st.lists(st.tuples(values), max_size=2))
-        return Spec(kind, **draw(variables_of()), calls=tuple(calls))
+        work = Spec(kind, **draw(variables_of()), calls=tuple(calls))
+        return replace(work, removed=draw(some_of(work.made)) if takes_away else frozenset())
     wanted = draw(st.lists(child_names if kind == "Flow" else keys, max_size=3 if depth else 0, unique=True))
     if kind == "List":
         wanted = [str(number) for number in range(len(wanted))]
     kinds: st.SearchStrategy[Kind] = st.sampled_from(["Flow", "Work", "Dict", "List"])
-    children = {name: draw(specs(draw(kinds), depth - 1)) for name in wanted}
-    return Spec(kind, **(draw(variables_of()) if kind == "Flow" else {}), children=children)
+    children = {name: draw(specs(draw(kinds), depth - 1, takes_away)) for name in wanted}
+    made = Spec(kind, **(draw(variables_of()) if kind == "Flow" else {}), children=children)
+    if not takes_away:
+        return made
+    return replace(made, removed=draw(some_of([*made.made, *children])), turned=draw(st.booleans()))
+
+
+def some_of(names: Iterable[str]) -> st.SearchStrategy[frozenset[str]]:
+    there = sorted(names)
+    return st.frozensets(st.sampled_from(there), max_size=2) if there else st.just(frozenset())
 
 
 def paths(spec: Spec, path: Path = ()) -> Iterator[tuple[Path, Spec]]:
@@ -216,7 +241,7 @@ def seen(value: object) -> str:
     return "" if isinstance(value, Component) or callable(value) else text_of(encode(value, ""))
 
 
-@given(specs())
+@given(specs() | specs(takes_away=True))
 def test_what_is_saved_is_restored_exactly(spec: Spec) -> None:
     app = flow(spec)
     live(app, spec)
@@ -224,13 +249,14 @@ def test_what_is_saved_is_restored_exactly(spec: Spec) -> None:
     again = flow(spec)
     report = restore(again, parse(text, "test"))
     assert capture(again).text() == text
+    assert [path for path, _ in walk(again)] == [path for path, _ in walk(app)]
     assert report.dropped == ()
     assert report.kept_default == ()
     assert differences(again, parse(text, "test")).compatible
     assert capture(again).text() == text
 
 
-@given(specs())
+@given(specs() | specs(takes_away=True))
 def test_restoring_twice_is_restoring_once(spec: Spec) -> None:
     app = flow(spec)
     live(app, spec)

@@ -9,8 +9,9 @@ import pytest
 from trainpoint.app import Dict, Flow, List, Work
 from trainpoint.app.component import Component, dotted
 from trainpoint.app.notices import left_out
-from trainpoint.app.state import capture
-from trainpoint.errors import ComponentError
+from trainpoint.app.state import Report, capture, parse, restore
+from trainpoint.errors import ComponentError, IncompatibleStateError
+from trainpoint.format.digest import JsonObject
 
 
 class Root(Flow):
@@ -150,3 +151,124 @@ def test_what_it_holds_can_be_said_for_the_type_checker_and_leaves_no_trace() ->
     captured = capture(root)
     assert list(left_out(root)) == []
     assert captured.state["state"]["structures"]["l"] == {"kind": "List", "items": []}
+
+
+# --- what the app has taken away --------------------------------------------------------------------------------------
+
+
+class Named(Work):
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self.n = 0
+
+
+class Todo(Flow):
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.x = 1
+        self.w = Named("w")
+        self.todo = List(Named(name) for name in names or "abc")
+        self.by = Dict({name: Named(name) for name in names or "abc"})
+
+
+def again(app: Flow, code: Flow) -> Report:
+    """Saved, and restored into other code, or the same."""
+    return restore(code, parse(capture(app).text(), "test"))
+
+
+def items(app: Todo) -> list[tuple[str, int]]:
+    return [(item._name, item.n) for item in app.todo]
+
+
+def test_what_the_app_has_taken_away_does_not_come_back() -> None:
+    app = Todo()
+    for number, item in enumerate(app.todo, 1):
+        item.n = number
+    del app.todo[0], app.by["b"], app.x, app.w
+    code = Todo()
+    report = again(app, code)
+    assert items(code) == [("b", 2), ("c", 3)]
+    assert list(code.by) == ["a", "c"]
+    assert not hasattr(code, "x")
+    assert not hasattr(code, "w")
+    assert report.kept_default == ()
+    assert report.dropped == ()
+    assert {"root.x", "root.w", "root.by.b"} <= set(report.changed)
+    assert capture(code).text() == capture(app).text()
+
+
+def test_items_keep_their_states_wherever_the_app_has_moved_them() -> None:
+    app = Todo()
+    for number, item in enumerate(app.todo, 1):
+        item.n = number
+    app.todo.append(app.todo.pop(0))
+    code = Todo()
+    again(app, code)
+    assert items(code) == [("b", 2), ("c", 3), ("a", 1)]
+
+
+def test_new_items_of_the_code_stay_and_those_that_load_state_dict_adds_get_what_came_later() -> None:
+    class Adds(Todo):
+        def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
+            self.todo.append(Named("later"))
+            super().load_state_dict(flow_state, children_states, strict)
+
+    app = Todo("a", "b")
+    app.todo[1].n = 2
+    del app.todo[0]
+    app.todo.append(Named("later"))
+    app.todo[1].n = 7
+    code = Adds("a", "b", "new")
+    report = again(app, code)
+    assert items(code) == [("b", 2), ("later", 7), ("new", 0)]
+    assert "root.todo.2" in report.kept_default
+
+
+def test_a_list_that_load_state_dict_makes_itself_goes_by_places() -> None:
+    class Makes(Todo):
+        def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
+            self.todo = List(Named("own") for _ in children_states["todo"]["items"])
+            super().load_state_dict(flow_state, children_states, strict)
+
+    app = Todo()
+    app.todo[2].n = 3
+    del app.todo[0]
+    code = Makes()
+    again(app, code)
+    assert items(code) == [("own", 0), ("own", 3)]
+
+
+def test_what_a_constructor_takes_away_from_a_part_is_not_there_from_the_beginning() -> None:
+    class Less(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Todo()
+            del self.inner.x, self.inner.todo[0]
+
+    state = capture(Less()).state["state"]["flows"]["inner"]
+    assert "gone" not in state
+    assert state["structures"]["todo"].keys() == {"kind", "items"}
+    code = Less()
+    assert again(Less(), code).changed == ()
+    assert items(code.inner) == [("b", 0), ("c", 0)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"order": "x"},
+        {"order": [0]},
+        {"order": [0, 0]},
+        {"order": [0, 3]},
+        {"order": [0, "1"]},
+        {"made": -1},
+        {"made": "2"},
+    ],
+)
+def test_an_order_that_names_no_items_is_refused(wrong: JsonObject) -> None:
+    app = Todo("a", "b")
+    document = capture(app).state
+    document["state"]["structures"]["todo"] |= {"made": 2, "order": [1, 0], **wrong}
+    with pytest.raises(IncompatibleStateError, match=r"order of root\.todo does not say"):
+        restore(Todo("a", "b"), document)
