@@ -495,3 +495,13 @@ def test_ten_thousand_iterations_leave_few_files_and_objects(place: Place, tmp_p
     assert kinds["log"] == 2 * written - 3, "one entry for each that was saved, one for each that was deleted"
     assert kinds.total() <= 3 * written + 20
     assert counted(place)[0] == 10_000
+
+
+def test_a_check_gives_the_app_the_arguments_behind_two_dashes(place: Place, tmp_path: Path) -> None:
+    code = 'import argparse\nparser = argparse.ArgumentParser()\nparser.add_argument("--rate", required=True)\n'
+    (tmp_path / "app.py").write_text(f"{code}print(parser.parse_args().rate, flush=True)\n{EARLIER}")
+    assert run_app(place, "app.py", "--", "--rate", "0.1", cwd=tmp_path).returncode == 0
+    check = trainpoint(place, "app", "check", "app.py", "--checkpoint", "latest", "--", "--rate", "0.2", cwd=tmp_path)
+    assert check.returncode == 0, check.stderr
+    assert check.stdout.splitlines()[0] == "0.2"
+    assert check.stdout.splitlines()[-1].startswith("app.py can start from ")

@@ -88,6 +88,9 @@ class Dict(_Structure[C], MutableMapping[str, C]):
     def __setitem__(self, key: str, item: C) -> None:
         if type(key) is not str:
             raise ComponentError(f"{dotted(self)} has no place for the key {key!r}", remedy="a Dict's keys are text")
+        if not key.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in key):
+            remedy = "it has half a character (a lone surrogate), which no file can hold; repair the text"
+            raise ComponentError(f"{dotted(self)} has no place for the key {key!r}", remedy=remedy)
         current = self._tp_items.get(key)
         if current is item:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import read_info
 from trainpoint.cli.app_table import LIST_LIMIT, show_apps
 from trainpoint.cli.run import workflow_of
+from trainpoint.cli.run_app import AppFileCommand
 from trainpoint.cli.start import from_option, start_option
 from trainpoint.cli.table import output_option
 from trainpoint.cli.words import open_catalog, store_option
@@ -57,7 +59,7 @@ def checkpoints(workflow: str | None, limit: int, store: str | None, namespace: 
         click.echo(f"… and more: trainpoint app checkpoints{f' {workflow}' if workflow else ''} -n 0", err=True)
 
 
-@app.command("check", short_help="Whether an app could start from a checkpoint.")
+@app.command("check", cls=AppFileCommand, short_help="Whether an app could start from a checkpoint.")
 @click.argument("file", type=click.Path(path_type=Path))
 @start_option
 @from_option
@@ -72,12 +74,14 @@ def check(
     workflow: str | None,
     store: str | None,
     namespace: str,
+    arguments: tuple[str, ...],
 ) -> None:
     """Whether the app of a Python file could start from a checkpoint: its differences, as a tree.
 
     Without --checkpoint it is the latest one. Nothing is run, saved or written. In the tree, ! is a reason not to
     start, + is new in the code, ~ is restored. Exit code 86 where a strict start would not happen.
     """
+    sys.argv = [str(file), *arguments]
     root = load_app(file)
     catalog = open_catalog(store)
     text = start.not_empty(checkpoint) or os.environ.get(ENV_CHECKPOINT) or start.LATEST

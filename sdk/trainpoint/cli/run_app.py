@@ -20,7 +20,7 @@ _OF_A_RUN = frozenset({"retries", "policy"})
 """Options that need a supervisor."""
 
 
-class RunAppCommand(click.Command):
+class AppFileCommand(click.Command):
     """Everything behind ``--`` is for the app."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -33,7 +33,7 @@ class RunAppCommand(click.Command):
         return [*super().collect_usage_pieces(ctx), "[-- ARGS...]"]
 
 
-@click.command("app", cls=RunAppCommand, short_help="Run an app; start it again when it fails.")
+@click.command("app", cls=AppFileCommand, short_help="Run an app; start it again when it fails.")
 @click.argument("file")
 @start_option
 @from_option

@@ -300,6 +300,8 @@ class Resume:
         if scope.own:
             back = self._rollback
             return "newest that verifies" + (f", of those since {_told(back)}" if back is not None else "")
+        if scope.repeat is not None and scope.repeat.snapshot not in (None, s.id):
+            return f"newest before what attempt {scope.repeat.attempt} chose, which cannot be loaded any more"
         if scope.repeat is not None and scope.repeat.request:
             return f"once more what {_told(scope.repeat)}, since nothing was saved after that"
         if scope.repeat is not None:

@@ -468,6 +468,22 @@ def test_what_another_run_has_begun_from_stays_until_that_has_saved_something(
     assert base not in start.saved_by(catalog, "_", "app"), "it is not pinned any more"
 
 
+def test_a_retry_says_that_what_the_first_attempt_chose_cannot_be_loaded_any_more(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for until in (1, 2):
+        run_app(Counts(until))
+    (newest, *_) = start.saved_by(catalog, "_", "app")
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    with pytest.raises(RuntimeError, match="broken"):
+        run_app(Breaks(100, lambda _: False), checkpoint="latest")
+    catalog.mark_corrupt(newest.ref.task, newest.ref.id, "a byte differs")
+    with caplog.at_level(logging.INFO, logger="trainpoint"):
+        run_app(root := Counts(2), checkpoint="latest")
+    assert (root.n, root.checkpoint_context.iteration) == (2, 2)
+    assert "newest before what attempt 0 chose, which cannot be loaded any more" in caplog.text
+
+
 def test_a_state_that_could_not_be_saved_does_not_begin(catalog: BucketCatalog) -> None:
     root = Counts(5, lambda _: False)
     vars(root)["size"] = (3, 4)

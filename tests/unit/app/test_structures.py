@@ -153,6 +153,13 @@ def test_what_it_holds_can_be_said_for_the_type_checker_and_leaves_no_trace() ->
     assert captured.state["state"]["structures"]["l"] == {"kind": "List", "items": []}
 
 
+def test_a_key_that_no_file_can_hold_is_refused_where_it_is_set() -> None:
+    app = Root()
+    with pytest.raises(ComponentError, match=r"root\.d has no place for the key 'caf\\udce9'"):
+        app.d["caf\udce9"] = Work()
+    app.d["café\n"] = Work()
+
+
 # --- what the app has taken away --------------------------------------------------------------------------------------
 
 
