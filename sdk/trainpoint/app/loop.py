@@ -139,6 +139,8 @@ class Loop:
     skipped: int = 0
     """saves that were skipped, since works did not end in time"""
     _begun: int = field(default=0, init=False)
+    _seen: int = field(default=0, init=False)
+    """calls that had been taken on or had ended when the hook was asked last"""
     _final_by: float | None = field(default=None, init=False)
     """until when works are waited for after SIGTERM; monotonic"""
     _final_taken: bool = field(default=False, init=False)
@@ -151,7 +153,9 @@ class Loop:
         try:
             capture(self.root)  # what could not be saved is told before anything is done
             if self.was_stopped:
+                logger.info("the app had stopped before; its works come to their end")
                 self.root.stop()
+                call_pending(self.root)
                 self._finish()
             while not self.root._tp_stopped and not self.ckpt.preempted:
                 self._once()
@@ -182,23 +186,30 @@ class Loop:
 
     def _finish(self) -> None:
         """The app has stopped: its works come to their end, and what they have done is saved meanwhile."""
-        if self.was_stopped:
-            call_pending(self.root)
-        while self.scheduler.busy and not self.ckpt.preempted:
-            before = self.scheduler.changes
-            self.scheduler.wait(since=before, seconds=GLANCE_SECONDS)
+        while True:
             self._raise_failed()
-            if self.scheduler.changes != before:
+            changes = self.scheduler.changes
+            if self.ckpt.preempted:
+                return
+            if changes != self._seen:
                 self._save_if_wanted()
             elif self.ckpt.save_requested:
                 self._capture()
+            if self.scheduler.busy:
+                self.scheduler.wait(since=changes, seconds=GLANCE_SECONDS)
+            elif self.scheduler.changes == self._seen:
+                return
 
     def _raise_failed(self) -> None:
-        if not self.ckpt.preempted:  # what ends this process may have ended a work's; it is called again next time
+        try:
             self.scheduler.raise_failed()
+        except Exception:
+            if not self.ckpt.preempted:  # what ends this process may have ended a work's; it is called again next time
+                raise
         self.saver.raise_failed()
 
     def _save_if_wanted(self) -> None:
+        self._seen = self.scheduler.changes
         self.root._tp_context = self._facts()
         wanted = bool(self.root.should_save_checkpoint())
         if wanted or self.ckpt.save_requested:
@@ -252,7 +263,8 @@ class Loop:
             return
         self.notices.look(self.clock.monotonic())
         stopped = self.root._tp_stopped and preempted
-        self.saver.offer(Offer(captured, f"{captured.object_text}{stopped}", self.iteration, asked, stopped))
+        text = f"{captured.object_text} stopped" if stopped else captured.object_text
+        self.saver.offer(Offer(captured, text, self.iteration, asked, stopped))
         self.ckpt.taken(requests)
         self._final_taken = preempted
 

@@ -984,6 +984,42 @@ def test_who_asks_an_app_that_has_stopped_for_a_save_gets_one(
     assert len(states(catalog)) == 1
 
 
+def test_an_attempt_that_has_changed_nothing_makes_no_file(catalog: BucketCatalog) -> None:
+    class Still(Flow):
+        def run(self) -> None:
+            self.stop()
+
+        def should_save_checkpoint(self) -> bool:
+            return True
+
+    for _ in range(3):
+        run_app(Still())
+    assert len(states(catalog)) == 1
+
+
+def test_a_work_that_fails_after_the_app_has_stopped_ends_it_with_its_error(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def run(self) -> None:
+            raise ValueError("no data")
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Fails()
+
+        def run(self) -> None:
+            self.stop()
+
+        def should_save_checkpoint(self) -> bool:
+            self.w.run()
+            wait_for(lambda: self.w.has_failed)
+            return False
+
+    with pytest.raises(ValueError, match="no data"):
+        run_app(Main())
+    assert end_of(catalog) == ("Failed", 1, "ValueError: no data")
+
+
 def test_an_app_that_its_hook_stops_waits_for_its_works(catalog: BucketCatalog) -> None:
     class Main(WithSlow):
         consistent = False
