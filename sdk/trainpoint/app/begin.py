@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -10,8 +9,9 @@ from typing import Final
 from trainpoint.app import start
 from trainpoint.app.state import parse
 from trainpoint.app.values import text_of
+from trainpoint.catalog.marks import read_pin
 from trainpoint.context import Context
-from trainpoint.errors import IncompatibleStateError, TrainpointError
+from trainpoint.errors import IncompatibleStateError, PinnedError, TrainpointError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.format.reference import CheckpointRef
@@ -45,6 +45,8 @@ class AppCheckpoint(Checkpoint):
         """what this attempt starts from, where that is no checkpoint of the store"""
         self.preempted_at = 0.0
         """when SIGTERM came; monotonic"""
+        self.finished = False
+        """the app has come to its end; what is left is to write its last state, and SIGTERM changes nothing any more"""
         self._taken = 0
         self._known = context if asked is None else replace(context, asked=asked, find_asked=lambda: self._find(asked))
         super().__init__()
@@ -66,6 +68,11 @@ class AppCheckpoint(Checkpoint):
             return None
         return CheckpointRef(first.task, first.snapshot)
 
+    def pinned_for(self, ref: CheckpointRef) -> str:
+        """Why a checkpoint is pinned; empty: it is not."""
+        pin = read_pin(self._context.catalog.store, ref.task, ref.id)
+        return pin.reason if pin is not None else ""
+
     @property
     def requests(self) -> int:
         """How often somebody has asked for a save now: ``trainpoint save``."""
@@ -82,6 +89,8 @@ class AppCheckpoint(Checkpoint):
         self._taken = requests
 
     def _on_preempted(self) -> None:
+        if self.finished:
+            return
         self.preempted_at = self.preempted_at or self._context.clock.monotonic()
         super()._on_preempted()
 
@@ -138,19 +147,25 @@ class Hold:
 
     def __init__(self, ckpt: AppCheckpoint, own: TaskPath, *, on_cluster: bool) -> None:
         self._ckpt = ckpt
+        self._reason = f"{own.workflow}/{own.run} has begun from it, and has saved nothing yet"
         self._held: CheckpointRef | None = None
         ref = ckpt.info.ref if ckpt.info is not None else None
         if ref is None or ref.task == own or on_cluster:
             return
-        with suppress(TrainpointError):  # somebody else has pinned it, or this process may not
-            ckpt.pin(ref, reason=f"{own.workflow}/{own.run} has begun from it, and has saved nothing yet")
+        try:
+            ckpt.pin(ref, reason=self._reason)
             self._held = ref
+        except PinnedError:
+            logger.debug("%s is pinned by somebody else", ref)
+        except TrainpointError as error:  # this process may not, say
+            logger.info("%s is not pinned, and its own run may delete it: %s", ref, error.message)
 
     def release(self) -> None:
-        """This run has saved something."""
+        """This run has saved something, or has come to its end."""
         held, self._held = self._held, None
         if held is not None:
             try:
-                self._ckpt.unpin(held)
+                if self._ckpt.pinned_for(held) == self._reason:  # and not for another's, meanwhile
+                    self._ckpt.unpin(held)
             except TrainpointError as error:
                 logger.info("%s stays pinned: %s", held, error.message)

@@ -55,6 +55,11 @@ def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
     }
 
 
+def unfinished(calls: Mapping[str, JsonObject]) -> tuple[str, ...]:
+    """Those that were on their way when the state was saved. (What failed is made again by whoever calls it again.)"""
+    return tuple(key for key, call in calls.items() if call.get("status") in (PENDING, RUNNING))
+
+
 def _copy(call: JsonObject) -> JsonObject:
     return {name: copied(value) for name, value in call.items()}
 

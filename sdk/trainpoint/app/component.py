@@ -42,7 +42,8 @@ class Component(metaclass=_Built):
     """A node of an app's tree. Users derive from Flow and Work."""
 
     __slots__ = (
-        "__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_from", "_tp_made", "_tp_parent", "_tp_plan", "_tp_seen"
+        "__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_from", "_tp_made", "_tp_parent", "_tp_plan",
+        "_tp_seen", "_tp_unfinished",
     )  # fmt: skip
 
     _tp_kind: ClassVar[str]
@@ -51,6 +52,8 @@ class Component(metaclass=_Built):
 
     _tp_parent: Component | None
     _tp_calls: dict[str, JsonObject]
+    _tp_unfinished: tuple[str, ...]
+    """keys of calls that an earlier process had not brought to their end, as they were made"""
     _tp_born: frozenset[str]
     """variables that the constructor has set"""
     _tp_made: frozenset[str]
@@ -66,6 +69,7 @@ class Component(metaclass=_Built):
         self._tp_calls = {}
         self._tp_born = self._tp_made = frozenset()
         self._tp_from = None
+        self._tp_unfinished = ()
         self._tp_plan = None
         self._tp_seen = None
         super().__init__()  # of classes that are mixed in
@@ -107,6 +111,8 @@ class Component(metaclass=_Built):
             self._tp_adopt(name, value)
         if isinstance(current, Component):
             current._tp_parent = None
+            if isinstance(value, Component):
+                value._tp_replace(current)
         object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -147,6 +153,12 @@ class Component(metaclass=_Built):
         self._tp_born = frozenset(variables(self))
         self._tp_made = frozenset(name for name, _ in self._tp_children())
 
+    def _tp_replace(self, former: Component) -> None:
+        """It has taken the place of ``former``: there a start of the code makes what it has made for that one."""
+        if former._tp_kind == self._tp_kind:
+            self._tp_born, self._tp_made, self._tp_from = former._tp_born, former._tp_made, former._tp_from
+            former._tp_from = None
+
     def _tp_take(self) -> JsonObject:
         """The state of this component and of all beneath it; values as they are in Python, copied."""
         raise NotImplementedError
@@ -157,13 +169,13 @@ class Component(metaclass=_Built):
 
     def _tp_remember(self) -> Callable[[], None]:
         """Attributes, place and calls as they are now; the function that is returned brings them back."""
-        held, parent, calls = dict(self.__dict__), self._tp_parent, dict(self._tp_calls)
+        held, parent, calls = dict(self.__dict__), self._tp_parent, (dict(self._tp_calls), self._tp_unfinished)
         marks = self._tp_born, self._tp_made, self._tp_from
 
         def back() -> None:
             self.__dict__.clear()
             self.__dict__.update(held)
-            self._tp_parent, self._tp_calls = parent, calls
+            self._tp_parent, (self._tp_calls, self._tp_unfinished) = parent, calls
             self._tp_born, self._tp_made, self._tp_from = marks
 
         return back

@@ -103,6 +103,8 @@ def run_app(
             if begun is not None:
                 loop.iteration, loop.was_stopped = begun.iteration, begun.stopped
             loop.run()
+            if not ckpt.preempted:
+                hold.release()
     return report
 
 
@@ -141,6 +143,7 @@ class Loop:
     _begun: int = field(default=0, init=False)
     _seen: int = field(default=0, init=False)
     """calls that had been taken on or had ended when the hook was asked last"""
+    _told_skipped: bool = field(default=False, init=False)
     _final_by: float | None = field(default=None, init=False)
     """until when works are waited for after SIGTERM; monotonic"""
     _final_taken: bool = field(default=False, init=False)
@@ -151,7 +154,7 @@ class Loop:
         install(self.root, self.scheduler)
         self._begun = self.iteration
         try:
-            capture(self.root)  # what could not be saved is told before anything is done
+            self._try()
             if self.was_stopped:
                 logger.info("the app had stopped before; its works come to their end")
                 self.root.stop()
@@ -159,6 +162,8 @@ class Loop:
                 self._finish()
             while not self.root._tp_stopped and not self.ckpt.preempted:
                 self._once()
+            if self.root._tp_stopped and not self.ckpt.preempted:
+                self.ckpt.finished = True
             worked = self.iteration > self._begun or self.was_stopped
             if self.ckpt.preempted and worked and not self._final_taken:
                 self._capture(last=True)  # whatever the hook says: what was done is not to be done again
@@ -166,6 +171,15 @@ class Loop:
             self._end(error)
             raise
         self._end(None)
+
+    def _try(self) -> None:
+        """What could not be saved is told before anything is done; the app may mend it before it saves."""
+        try:
+            capture(self.root)
+        except UnsupportedStateError as error:
+            logger.warning("as it is now, the state could not be saved: %s", error.message)
+        except Exception as error:  # of the app's own state_dict
+            logger.warning("as it is now, the state could not be saved: %s: %s", type(error).__name__, error)
 
     def _once(self) -> None:
         """One iteration."""
@@ -212,28 +226,28 @@ class Loop:
         self._seen = self.scheduler.changes
         self.root._tp_context = self._facts()
         wanted = bool(self.root.should_save_checkpoint())
-        if wanted or self.ckpt.save_requested:
-            self._capture()
+        if (wanted or self.ckpt.save_requested) and not self._capture() and not self.ckpt.preempted:
+            self.skipped += 1
 
-    def _capture(self, *, last: bool = False) -> None:
+    def _capture(self, *, last: bool = False) -> bool:
+        """Whether the state was taken; not, where works do not end in time."""
         # Where none is at work, no call begins meanwhile: it is this thread that makes them.
         if not self.root.consistent or not self.scheduler.busy:
             self._take()
-            return
+            return True
         patience = float(self.root.consistent_seconds)
         with self.scheduler.still(self._time_left(patience), anew=last) as running:
             if not running:
                 self._take()
-                return
-        if self.ckpt.preempted and not last:
-            return  # the last one follows
-        self.skipped += 1
-        if self.skipped == 1 or last:
+                return True
+        if last or not (self.ckpt.preempted or self._told_skipped):  # after SIGTERM the last one follows
+            self._told_skipped = True
             logger.warning(
                 "the state after iteration %d is not saved, since %s did not end %s; with consistent = False "
                 "the root flow is saved at once, and running works start again",
                 self.iteration, listed(running), "in time after SIGTERM" if last else f"within {patience:g} s",
             )  # fmt: skip
+        return False
 
     def _time_left(self, patience: float) -> Callable[[], float]:
         """How long a capture goes on to wait for works; all that wait after SIGTERM have one limit together."""

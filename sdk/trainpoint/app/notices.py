@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from trainpoint.app.component import Component, ancestors, walk
@@ -23,7 +23,7 @@ class Notices:
     def __init__(self, root: Flow) -> None:
         """``root``: as its constructor made it."""
         self._root = root
-        self._made = frozenset(path for path, _ in walk(root))
+        self._made = {path: type(component) for path, component in walk(root)}
         self._told: set[Hashable] = set()
         self._again_at = float("-inf")
 
@@ -59,14 +59,14 @@ def left_out(root: Flow) -> Iterator[tuple[Hashable, str]]:
                 yield (type(component), name), f"{'.'.join(path)}.{name}: its name begins with _"
 
 
-def created_later(root: Flow, made: Set[tuple[str, ...]]) -> Iterator[tuple[Hashable, str]]:
+def created_later(root: Flow, made: Mapping[tuple[str, ...], type]) -> Iterator[tuple[Hashable, str]]:
     """Components that a new process of the same code would not have when it restores the state: where; by dotted name.
 
     Args:
-        made: paths of those that the constructor makes.
+        made: classes, by their paths, of those that the constructor makes.
     """
     for path, component in walk(root):
-        if path in made or path[:-1] not in made or any(map(_creates, ancestors(component))):
+        if made.get(path) is type(component) or path[:-1] not in made or any(map(_creates, ancestors(component))):
             continue
         yield path if isinstance(component._tp_parent, Flow) else path[:-1], ".".join(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, Generic, TypeVar, overload
 
@@ -47,6 +48,10 @@ class _Structure(Component, Generic[C]):
 
 def _item_state(item: Component) -> JsonObject:
     return {"kind": item._tp_kind, **item._tp_take()}
+
+
+def _next(spare: deque[C]) -> C | None:
+    return spare.popleft() if spare else None
 
 
 def changes_of_dict(structure: Component, items: Collection[str]) -> JsonObject:
@@ -97,6 +102,7 @@ class Dict(_Structure[C], MutableMapping[str, C]):
         self._tp_admit(key, item)
         if current is not None:
             current._tp_parent = None
+            item._tp_replace(current)
         self._tp_items[key] = item
 
     def __delitem__(self, key: str) -> None:
@@ -176,6 +182,7 @@ class List(_Structure[C], MutableSequence[C]):
         if current is not item:
             self._tp_admit(str(index), item)
             current._tp_parent = None
+            item._tp_replace(current)
             self._tp_items[index] = item
 
     def __delitem__(self, index: int | slice) -> None:
@@ -195,6 +202,13 @@ class List(_Structure[C], MutableSequence[C]):
 
     def _tp_children(self) -> list[tuple[str, Component]]:
         return [(str(number), item) for number, item in enumerate(self._tp_items)]
+
+    def _tp_replace(self, former: Component) -> None:
+        super()._tp_replace(former)
+        if isinstance(former, List) and former._tp_count != self._tp_count:  # else it is made once more, as it was
+            self._tp_count = former._tp_count
+            for item in self._tp_items:
+                item._tp_from = None
 
     def _tp_mark(self) -> None:
         self._tp_count = len(self._tp_items)
@@ -231,13 +245,14 @@ class List(_Structure[C], MutableSequence[C]):
         others = [item for number, item in zip(numbers, items, strict=True) if number is None]
         if len(items) == count and not own.keys() >= {number for number in order if number is not None}:
             return by_place, [], []  # load_state_dict has made a list of its own
-        found: dict[str, C] = {}
-        for place, number in enumerate(order):
-            item = own.pop(number, None) if number is not None else others.pop(0) if others else None
-            if item is not None:
-                found[str(place)] = item
-        gone = [item for number, item in own.items() if number < made]
-        return found, [*(item for number, item in own.items() if number >= made), *others], gone
+        named = {place: item for place, number in enumerate(order) if (item := own.pop(number, None)) is not None}
+        # What has come in the place of something that the code makes is given to that, as long as there is any.
+        spare = deque([*others, *(item for number, item in own.items() if number < made)])
+        placed = ((str(place), named[place] if place in named else _next(spare)) for place in range(count))
+        found = {place: item for place, item in placed if item is not None}  # not "if item": an empty Dict is false
+        left = set(map(id, spare))
+        new = [*(item for number, item in own.items() if number >= made), *(one for one in others if id(one) in left)]
+        return found, new, [item for number, item in own.items() if number < made and id(item) in left]
 
     def _tp_remember(self) -> Callable[[], None]:
         back, items, count = super()._tp_remember(), list(self._tp_items), self._tp_count

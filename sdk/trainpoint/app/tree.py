@@ -17,6 +17,7 @@ from trainpoint.app.calls import (
     call_key,
     calls_to_restore,
     calls_to_save,
+    unfinished,
 )
 from trainpoint.app.children import SECTIONS, children_of, restore_children
 from trainpoint.app.component import (
@@ -34,6 +35,7 @@ from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.values import copied
 from trainpoint.errors import ComponentError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
+from trainpoint.handle.narrate import logger
 
 
 class Scheduler(Protocol):
@@ -193,7 +195,18 @@ class Work(Component):
     def _tp_last_status(self) -> str:
         return next((str(call.get("status")) for call in reversed(list(self._tp_calls.values()))), "")
 
+    def _tp_resume(self) -> None:
+        """Make the calls again that an earlier process had not brought to their end."""
+        keys, self._tp_unfinished = self._tp_unfinished, ()
+        if keys:
+            logger.info("%s: %d calls that had not come to their end are made again", dotted(self), len(keys))
+        for key in keys:
+            call = self._tp_calls.get(key, {})
+            if call.get("status") == PENDING and key not in self._tp_in_flight:
+                self._tp_call(*call.get("args", ()), **call.get("kwargs", {}))
+
     def _tp_call(self, *args: object, **kwargs: object) -> None:
+        self._tp_resume()  # these were made earlier
         key = self._tp_key(args, kwargs)
         if key in self._tp_in_flight or self._tp_calls.get(key, {}).get("status") == SUCCEEDED:
             return
@@ -227,7 +240,8 @@ class Work(Component):
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
         restore_variables(self, state, strict, plan, children=frozenset())
-        self._tp_calls = calls_to_restore(section(state, "calls", path_in(plan, self)))
+        calls = section(state, "calls", path_in(plan, self))
+        self._tp_calls, self._tp_unfinished = calls_to_restore(calls), unfinished(calls)
 
 
 def install(root: Flow, scheduler: Scheduler | None) -> None:
@@ -236,12 +250,10 @@ def install(root: Flow, scheduler: Scheduler | None) -> None:
 
 
 def call_pending(root: Flow) -> None:
-    """Make every call once more that an earlier process had taken on and has not brought to its end."""
+    """Make every call again that an earlier process had taken on and has not brought to its end."""
     for _, component in walk(root):
         if isinstance(component, Work):
-            for key, call in list(component._tp_calls.items()):
-                if call.get("status") == PENDING and key not in component._tp_in_flight:
-                    component.run(*call.get("args", ()), **call.get("kwargs", {}))
+            component._tp_resume()
 
 
 def execute(work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> None:

@@ -18,10 +18,13 @@ from trainpoint import Checkpoint
 from trainpoint.app import CheckpointContext, Flow, Work, start
 from trainpoint.app.begin import AppCheckpoint
 from trainpoint.app.loop import FINAL_SECONDS, run_app
+from trainpoint.app.saver import Saver
 from trainpoint.app.scheduler import Scheduler
+from trainpoint.app.state import capture, restore
+from trainpoint.app.tree import call_pending
 from trainpoint.catalog.base import CheckpointInfo
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.catalog.marks import read_info
+from trainpoint.catalog.marks import pin, read_info, read_pin, unpin
 from trainpoint.claim.history import read_attempts
 from trainpoint.context import Context, open_context
 from trainpoint.errors import (
@@ -484,13 +487,52 @@ def test_a_retry_says_that_what_the_first_attempt_chose_cannot_be_loaded_any_mor
     assert "newest before what attempt 0 chose, which cannot be loaded any more" in caplog.text
 
 
-def test_a_state_that_could_not_be_saved_does_not_begin(catalog: BucketCatalog) -> None:
-    root = Counts(5, lambda _: False)
-    vars(root)["size"] = (3, 4)
-    with pytest.raises(UnsupportedStateError, match=r"root\.size"):
-        run_app(root)
-    assert root.n == 0
-    assert end_of(catalog)[:2] == ("Failed", 86)
+def test_what_could_not_be_saved_is_told_before_the_first_round(
+    catalog: BucketCatalog, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Mends(Counts):
+        def __init__(self) -> None:
+            super().__init__(2)
+            self.size: object = (3, 4)
+
+        def run(self) -> None:
+            super().run()
+            self.size = list(self.size)  # type: ignore[call-overload]
+
+    with caplog.at_level(logging.WARNING, logger="trainpoint"):
+        run_app(Mends())
+    (line,) = caplog.messages
+    assert line.startswith("as it is now, the state could not be saved: root.size cannot be saved")
+    assert states(catalog)[-1]["state"]["vars"]["size"] == [3, 4]
+
+
+def test_what_is_no_run_of_ones_own_is_unpinned_at_the_end_and_a_persons_pin_stays(
+    catalog: BucketCatalog, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source, *_) = start.saved_by(catalog, "_", "app")
+
+    def pinned() -> str:
+        pin = read_pin(catalog.store, source.ref.task, source.ref.id)
+        return pin.reason if pin is not None else ""
+
+    class Looks(Counts):
+        def run(self) -> None:
+            seen.append(pinned())
+            self.stop()
+
+    class PinsItself(Counts):
+        def run(self) -> None:
+            unpin(catalog, source.ref)
+            pin(catalog, source.ref, reason="table 2", by="me")
+            self.stop()
+
+    seen: list[str] = []
+    run_app(Looks(hook=lambda _: False), checkpoint="latest")
+    assert seen == ["app/r1 has begun from it, and has saved nothing yet"]
+    assert pinned() == ""
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    run_app(PinsItself(hook=lambda _: False), checkpoint="latest")
+    assert pinned() == "table 2"
 
 
 def test_a_number_of_iterations_that_no_loop_reaches_is_none(catalog: BucketCatalog, copy: Path) -> None:
@@ -1079,6 +1121,81 @@ def test_calls_that_had_not_ended_are_made_again_also_where_the_flow_makes_them_
 
     run_app(later := Later(free=False), checkpoint="latest")
     assert later.w.done == [0, 1, 2]
+
+
+def test_calls_that_had_not_ended_come_before_those_that_the_flow_makes_now(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        run_app(Told(free=False))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+
+    class More(AllAtOnce):
+        def run(self) -> None:
+            self.w.run(2)
+            self.w.run(7)
+            self.stop()
+
+    run_app(more := More(free=True), checkpoint="latest")
+    assert more.w.done == [0, 1, 2, 7]
+
+
+def test_a_call_that_failed_is_made_again_only_by_a_flow_that_makes_it() -> None:
+    class Checks(Work):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rate = 0.0
+
+        def run(self, rate: float) -> None:
+            if rate < 0:
+                raise ValueError("a rate below 0")
+            self.rate = rate
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Checks()
+
+    root = Main()
+    with pytest.raises(ValueError, match="below 0"):
+        root.w.run(-1.0)
+    restore(code := Main(), capture(root).state)
+    call_pending(code)
+    code.w.run(0.5)
+    assert code.w.rate == 0.5
+    with pytest.raises(ValueError, match="below 0"):
+        code.w.run(-1.0)
+
+
+def test_sigterm_while_the_last_state_of_a_finished_app_is_written_changes_nothing(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*arguments: Any, **more: Any) -> Any:
+        terminate_from_main.set()
+        assert told.wait(DEADLINE_SECONDS)
+        return Checkpoint.save(*arguments, **more)
+
+    class Ends(AppCheckpoint):
+        def save(self, *arguments: Any, **more: Any) -> Any:
+            return save(self, *arguments, **more)
+
+        def _on_preempted(self) -> None:
+            super()._on_preempted()
+            told.set()
+
+    terminate_from_main, told = threading.Event(), threading.Event()
+    monkeypatch.setattr("trainpoint.app.loop.AppCheckpoint", Ends)
+    end = Saver.close
+
+    def close(saver: Saver) -> None:
+        assert terminate_from_main.wait(DEADLINE_SECONDS)
+        terminate()
+        end(saver)
+
+    monkeypatch.setattr(Saver, "close", close)
+    run_app(Counts(5, lambda n: n == 5))
+    assert states(catalog)[-1]["state"]["vars"]["n"] == 5
+    assert end_of(catalog) == ("Completed", 0, "")
 
 
 def test_a_work_that_ends_itself_does_not_end_the_app_as_if_all_were_well(catalog: BucketCatalog) -> None:

@@ -37,7 +37,7 @@ class Creates(Main):
 
 
 def later(root: Main, grow: bool = True) -> list[str]:
-    made = {path for path, _ in walk(root)}
+    made = {path: type(component) for path, component in walk(root)}
     if grow:
         root.late, root.inner.late = Inner(), Work()
         root.parts.append(Work())
@@ -50,6 +50,19 @@ def test_what_the_constructor_makes_is_there_at_every_start() -> None:
 
 def test_what_is_created_later_is_named_by_its_topmost_component() -> None:
     assert later(Main()) == ["root.inner.late", "root.parts.1", "root.late"]
+
+
+def test_a_component_of_another_class_in_the_same_place_is_one_that_was_created_later() -> None:
+    root = Main()
+    made = {path: type(component) for path, component in walk(root)}
+    root.inner.w = Work()
+    assert list(created_later(root, made)) == []
+
+    class Other(Work):
+        pass
+
+    root.inner.w = Other()
+    assert [name for _, name in created_later(root, made)] == ["root.inner.w"]
 
 
 def test_a_flow_that_creates_it_itself_is_trusted() -> None:

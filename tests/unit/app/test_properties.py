@@ -31,6 +31,8 @@ class Spec:
     children: dict[str, Spec] = field(default_factory=dict)
     removed: frozenset[str] = frozenset()
     """variables and children that the app takes away"""
+    renewed: frozenset[str] = frozenset()
+    """children in whose places the app puts new ones"""
     turned: bool = False
     """a list whose items it turns round"""
 
@@ -103,6 +105,15 @@ def live(component: Component, spec: Spec) -> None:
             component.run(*args)
     for child, child_spec in zip((c for _, c in component._tp_children()), spec.children.values(), strict=True):
         live(child, child_spec)
+    for name in sorted(spec.renewed):
+        new = built(spec.children[name])
+        if isinstance(component, Dict):
+            component[name] = new
+        elif isinstance(component, List):
+            component[int(name)] = new
+        else:
+            setattr(component, name, new)
+        live(new, spec.children[name])
     for name in sorted(spec.removed, reverse=True):
         if isinstance(component, Dict):
             del component[name]
@@ -154,7 +165,8 @@ def specs(draw: st.DrawFn, kind: Kind = "Flow", depth: int = 3, takes_away: bool
     made = Spec(kind, **(draw(variables_of()) if kind == "Flow" else {}), children=children)
     if not takes_away:
         return made
-    return replace(made, removed=draw(some_of([*made.made, *children])), turned=draw(st.booleans()))
+    removed, renewed = draw(some_of([*made.made, *children])), draw(some_of(children))
+    return replace(made, removed=removed, renewed=renewed, turned=draw(st.booleans()))
 
 
 def some_of(names: Iterable[str]) -> st.SearchStrategy[frozenset[str]]:

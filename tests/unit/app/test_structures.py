@@ -232,6 +232,35 @@ def test_new_items_of_the_code_stay_and_those_that_load_state_dict_adds_get_what
     assert "root.todo.2" in report.kept_default
 
 
+def test_an_item_that_the_app_has_put_in_the_place_of_another_is_restored_there() -> None:
+    def assigned(app: Todo) -> None:
+        app.todo[0] = Named("new")
+
+    def appended(app: Todo) -> None:
+        del app.todo[0]
+        app.todo.append(Named("new"))
+
+    def emptied(app: Todo) -> None:
+        app.todo = List(Named("new"))
+
+    def none_left(app: Todo) -> None:
+        app.todo, app.by = List(), Dict()
+
+    for change, count in ((assigned, 3), (appended, 3), (emptied, 1), (none_left, 0)):
+        app = Todo()
+        change(app)
+        for number, item in enumerate(app.todo, 1):
+            item.n = number
+        code = Todo()
+        again(app, code)
+        assert [n for _, n in items(code)] == list(range(1, count + 1)), change.__name__
+        assert len(code.by) == len(app.by)
+        assert capture(code).state["state"]["structures"].keys() == capture(app).state["state"]["structures"].keys()
+        third = Todo()
+        again(code, third)
+        assert [n for _, n in items(third)] == list(range(1, count + 1)), f"{change.__name__}, for the second time"
+
+
 def test_a_list_that_load_state_dict_makes_itself_goes_by_places() -> None:
     class Makes(Todo):
         def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
