@@ -13,14 +13,9 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import LocalFileError, ResumeRequestError
 from trainpoint.format.layout import manifest_key, snapshot_data
 from trainpoint.policies.app_files import file_name, series_name
-from trainpoint.testing import FakeChance, FakeClock, MemoryStore
+from trainpoint.testing import MemoryStore
 
 WORKFLOW = "app"
-
-
-@pytest.fixture
-def catalog(store: MemoryStore) -> BucketCatalog:
-    return BucketCatalog(store, clock=FakeClock(), chance=FakeChance())
 
 
 @pytest.fixture(autouse=True)

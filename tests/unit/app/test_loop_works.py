@@ -1,0 +1,322 @@
+"""Works beside a flow that runs, and beside one that has stopped."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.support.apps import (
+    AllAtOnce,
+    Counts,
+    Numbers,
+    Slow,
+    Told,
+    WithSlow,
+    ask,
+    end_of,
+    saved_works,
+    states,
+    wait_for,
+)
+from trainpoint.app import Flow, Work, start
+from trainpoint.app.begin import AppCheckpoint
+from trainpoint.app.loop import run_app
+from trainpoint.app.state import capture, restore
+from trainpoint.app.tree import call_pending
+from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.errors import (
+    UnsupportedStateError,
+)
+
+pytestmark = pytest.mark.usefixtures("launched")
+
+
+def test_no_state_is_taken_while_a_work_runs(catalog: BucketCatalog) -> None:
+    run_app(WithSlow(3))
+    assert saved_works(catalog) == [(1, ["succeeded"])]
+
+
+def test_the_loop_does_not_spin_while_there_is_nothing_but_a_work_to_wait_for(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        def run(self) -> None:
+            if self.n == 0:
+                threading.Timer(0.5, self.w._go.set).start()
+            super().run()
+
+        def should_save_checkpoint(self) -> bool:
+            return False
+
+    run_app(root := Main(0))
+    assert root.w.done == 1
+    assert root.n < 50, "it looks ten times a second, and when the work has ended"
+
+
+def test_on_request_it_is_taken_at_once_and_a_running_work_is_saved_as_pending(catalog: BucketCatalog) -> None:
+    root = WithSlow(3)
+    root.consistent = False
+    run_app(root)
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    assert saved_works(catalog)[-1] == (1, ["succeeded"])
+
+
+def test_a_work_that_has_finished_is_not_run_again_after_a_restart(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(WithSlow(2))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    root = WithSlow(0)
+    run_app(root, checkpoint="latest")
+    assert root.w.done == 1
+    assert not root.w._go.is_set()
+
+
+def test_a_work_that_had_not_finished_is_run_after_a_restart(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = WithSlow(3)
+    root.consistent = False
+    run_app(root)
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    first = start.saved_by(catalog, "_", "app")[-1]
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+    again = WithSlow(2)
+    again.w._go.set()
+    run_app(again, checkpoint=first.file)
+    assert again.w.done == 1
+
+
+def test_a_work_that_fails_ends_the_app_with_its_error_and_what_was_pending_is_saved(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def run(self) -> None:
+            raise ValueError("no data")
+
+    class Main(Counts):
+        def __init__(self) -> None:
+            super().__init__(10**9)
+            self.w = Fails()
+
+        def run(self) -> None:
+            super().run()
+            if self.n == 3:
+                self.w.run()
+
+    root = Main()
+    with pytest.raises(ValueError, match="no data") as raised:
+        run_app(root)
+    assert raised.value.__notes__ == ["raised by the work root.w.run()"]
+    assert states(catalog)[-1]["state"]["vars"]["n"] >= 2
+    assert end_of(catalog) == ("Failed", 1, "ValueError: no data")
+
+
+def test_an_app_that_stops_waits_for_its_works_and_saves_what_they_did(catalog: BucketCatalog) -> None:
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Slow()
+
+        def run(self) -> None:
+            self.w.run()
+            self.stop()
+            threading.Timer(0.01, self.w._go.set).start()
+
+        def should_save_checkpoint(self) -> bool:
+            return True
+
+    run_app(Main())
+    assert saved_works(catalog) == [(1, ["succeeded"])]
+
+
+def test_a_value_that_cannot_be_saved_ends_the_app_with_its_name(catalog: BucketCatalog) -> None:
+    class Main(Counts):
+        def run(self) -> None:
+            super().run()
+            self.bad = {1, 2}
+
+    with pytest.raises(UnsupportedStateError, match=r"root\.bad"):
+        run_app(Main(3))
+    assert end_of(catalog)[:2] == ("Failed", 86)
+
+
+def test_what_an_app_has_done_since_it_stopped_is_saved_before_its_works_have_all_ended(catalog: BucketCatalog) -> None:
+    class Main(AllAtOnce):
+        def __init__(self) -> None:
+            super().__init__(free=False)
+            self.more = Numbers()
+
+        def run(self) -> None:
+            super().run()
+            self.more.run(7)
+            self.w._go.set()
+
+            def let_go() -> None:
+                wait_for(lambda: any(state["state"]["works"]["w"]["vars"]["done"] for state in states(catalog)))
+                self.more._go.set()
+
+            threading.Thread(target=let_go).start()
+
+    run_app(root := Main())
+    assert root.more.done == [7]
+    assert states(catalog)[-1]["state"]["works"]["more"]["vars"]["done"] == [7]
+
+
+def test_who_asks_an_app_that_has_stopped_for_a_save_gets_one(
+    opened: list[AppCheckpoint], catalog: BucketCatalog
+) -> None:
+    class Main(AllAtOnce):
+        def run(self) -> None:
+            super().run()
+
+            def let_go() -> None:
+                wait_for(lambda: self.checkpoint_context.iteration)  # its round is over
+                ask(opened[0])
+                wait_for(lambda: states(catalog))
+                self.w._go.set()
+
+            threading.Thread(target=let_go).start()
+
+        def should_save_checkpoint(self) -> bool:
+            return False
+
+    run_app(root := Main(free=False))
+    assert root.w.done == [0, 1, 2]
+    assert len(states(catalog)) == 1
+
+
+def test_a_work_that_fails_after_the_app_has_stopped_ends_it_with_its_error(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def run(self) -> None:
+            raise ValueError("no data")
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Fails()
+
+        def run(self) -> None:
+            self.stop()
+
+        def should_save_checkpoint(self) -> bool:
+            self.w.run()
+            wait_for(lambda: self.w.has_failed)
+            return False
+
+    with pytest.raises(ValueError, match="no data"):
+        run_app(Main())
+    assert end_of(catalog) == ("Failed", 1, "ValueError: no data")
+
+
+def test_an_app_that_its_hook_stops_waits_for_its_works(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        consistent = False
+
+        def run(self) -> None:
+            self.n += 1
+            self.w.run()
+
+        def should_save_checkpoint(self) -> bool:
+            self.stop()
+            threading.Timer(0.05, self.w._go.set).start()
+            return True
+
+    run_app(root := Main(0))
+    assert root.w.done == 1
+    assert saved_works(catalog)[-1] == (1, ["succeeded"])
+
+
+def test_an_app_that_had_stopped_brings_its_works_to_their_end_and_no_more(catalog: BucketCatalog) -> None:
+    with pytest.raises(SystemExit) as raised:
+        run_app(first := Told(free=True))
+    assert raised.value.code == 143
+    assert first.w.done == [], "no call begins after the signal"
+    assert states(catalog)[-1]["stopped"] is True
+    rounds: list[int] = []
+
+    class Again(AllAtOnce):
+        def run(self) -> None:
+            rounds.append(1)
+
+    run_app(again := Again(free=True))
+    assert again.w.done == [0, 1, 2]
+    assert rounds == [], "it had stopped"
+    assert end_of(catalog) == ("Completed", 0, "")
+    assert "stopped" not in states(catalog)[-1]
+
+
+def test_calls_that_had_not_ended_are_made_again_also_where_the_flow_makes_them_once(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        run_app(Told(free=False))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+
+    class Later(AllAtOnce):
+        def run(self) -> None:
+            self.w._go.set()  # what the work needs is there once the flow has run
+            super().run()
+
+    run_app(later := Later(free=False), checkpoint="latest")
+    assert later.w.done == [0, 1, 2]
+
+
+def test_calls_that_had_not_ended_come_before_those_that_the_flow_makes_now(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit):
+        run_app(Told(free=False))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r2")
+
+    class More(AllAtOnce):
+        def run(self) -> None:
+            self.w.run(2)
+            self.w.run(7)
+            self.stop()
+
+    run_app(more := More(free=True), checkpoint="latest")
+    assert more.w.done == [0, 1, 2, 7]
+
+
+def test_a_call_that_failed_is_made_again_only_by_a_flow_that_makes_it() -> None:
+    class Checks(Work):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rate = 0.0
+
+        def run(self, rate: float) -> None:
+            if rate < 0:
+                raise ValueError("a rate below 0")
+            self.rate = rate
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Checks()
+
+    root = Main()
+    with pytest.raises(ValueError, match="below 0"):
+        root.w.run(-1.0)
+    restore(code := Main(), capture(root).state)
+    call_pending(code)
+    code.w.run(0.5)
+    assert code.w.rate == 0.5
+    with pytest.raises(ValueError, match="below 0"):
+        code.w.run(-1.0)
+
+
+def test_a_work_that_ends_itself_does_not_end_the_app_as_if_all_were_well(catalog: BucketCatalog) -> None:
+    class Exits(Work):
+        def run(self) -> None:
+            raise SystemExit(0)
+
+    class Main(Counts):
+        def __init__(self) -> None:
+            super().__init__(10**9)
+            self.w = Exits()
+
+        def run(self) -> None:
+            super().run()
+            self.w.run()
+
+    with pytest.raises(RuntimeError, match=r"the work root\.w\.run\(\) has ended itself by SystemExit: 0"):
+        run_app(Main())
+    assert end_of(catalog)[:2] == ("Failed", 1)
