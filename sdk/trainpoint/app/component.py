@@ -155,7 +155,7 @@ class Component(metaclass=_Built):
 
     def _tp_replace(self, former: Component) -> None:
         """It has taken the place of ``former``: there a start of the code makes what it has made for that one."""
-        if former._tp_kind == self._tp_kind:
+        if type(former) is type(self):  # of another class it is something that the code does not make there
             self._tp_born, self._tp_made, self._tp_from = former._tp_born, former._tp_made, former._tp_from
             former._tp_from = None
 

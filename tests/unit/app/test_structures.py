@@ -261,6 +261,20 @@ def test_an_item_that_the_app_has_put_in_the_place_of_another_is_restored_there(
         assert [n for _, n in items(third)] == list(range(1, count + 1)), f"{change.__name__}, for the second time"
 
 
+def test_one_of_another_class_is_not_taken_for_what_the_code_makes_there() -> None:
+    class Other(Named):
+        def __init__(self) -> None:
+            super().__init__("other")
+            self.more = 1
+
+    app = Todo()
+    app.w, app.todo[1], app.by["a"] = Other(), Other(), Other()
+    with pytest.raises(IncompatibleStateError) as raised:
+        again(app, Todo())
+    for name in ("root.w.more", "root.todo.1.more", "root.by.a.more"):
+        assert f"{name}: a variable of the state that the code does not set" in raised.value.message
+
+
 def test_a_list_that_load_state_dict_makes_itself_goes_by_places() -> None:
     class Makes(Todo):
         def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
