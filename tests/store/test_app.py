@@ -269,7 +269,7 @@ def test_a_stored_file_that_is_cut_off_is_named_and_nothing_stands_in_for_it(pla
     store.put(key, b'{"formatVersion": 1, "kind": "App", "sta')
     done = run_app(place, HOOK, "--checkpoint", names[2], cwd=tmp_path, SAY_START="1")
     assert (done.returncode, done.stdout) == (86, "")
-    assert f"--checkpoint={names[2]}: checkpoint " in done.stderr
+    assert f"--checkpoint={names[2].removesuffix('.json')}: checkpoint " in done.stderr
     assert "is corrupt: " in done.stderr
     newest = run_app(place, HOOK, "--checkpoint", "latest", cwd=tmp_path, SAY_START="1", TOTAL="3")
     assert newest.stdout.splitlines()[0] == "start=2", newest.stderr
@@ -505,3 +505,16 @@ def test_a_check_gives_the_app_the_arguments_behind_two_dashes(place: Place, tmp
     assert check.returncode == 0, check.stderr
     assert check.stdout.splitlines()[0] == "0.2"
     assert check.stdout.splitlines()[-1].startswith("app.py can start from ")
+
+
+def test_a_run_that_began_from_a_file_and_has_saved_nothing_is_told_as_that(place: Place, tmp_path: Path) -> None:
+    names = three(place, tmp_path)
+    (tmp_path / "copy.json").write_text(json.dumps(dict(saved(place, "app_hook"))[names[1]]))
+    said = ["--run", "r1", "--checkpoint", "copy.json"]
+    assert run_app(place, HOOK, *said, cwd=tmp_path, HOOK_BELOW="0", BREAK_AT="4").returncode == 1
+    why, report = (trainpoint(place, verb, "r1", cwd=tmp_path) for verb in ("why", "report"))
+    assert report.returncode == 0, report.stderr
+    for text in (why.stdout, (tmp_path / "r1.html").read_text(encoding="utf-8")):
+        assert "would begin from copy.json once more" in text
+    again = run_app(place, HOOK, *said, cwd=tmp_path, SAY_START="1", TOTAL="4")
+    assert again.stdout.splitlines()[0] == "start=2", again.stderr

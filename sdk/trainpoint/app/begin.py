@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -138,6 +139,9 @@ def begin(ckpt: AppCheckpoint, own: TaskPath) -> Begin | None:
     return Begin(file.name, parse(file.read_bytes(), file.name), own=ckpt.info.ref.task == own)
 
 
+_HOLDS: Final = " has begun from it, and has saved nothing yet"
+
+
 class Hold:
     """Keeps what an app has begun from, if it is another run's, until there is something of its own.
 
@@ -147,7 +151,7 @@ class Hold:
 
     def __init__(self, ckpt: AppCheckpoint, own: TaskPath, *, on_cluster: bool) -> None:
         self._ckpt = ckpt
-        self._reason = f"{own.workflow}/{own.run} has begun from it, and has saved nothing yet"
+        self._reason = f"{own.workflow}/{own.run}{_HOLDS}"
         self._held: CheckpointRef | None = None
         ref = ckpt.info.ref if ckpt.info is not None else None
         if ref is None or ref.task == own or on_cluster:
@@ -156,9 +160,17 @@ class Hold:
             ckpt.pin(ref, reason=self._reason)
             self._held = ref
         except PinnedError:
-            logger.debug("%s is pinned by somebody else", ref)
+            self._share(ref)
         except TrainpointError as error:  # this process may not, say
             logger.info("%s is not pinned, and its own run may delete it: %s", ref, error.message)
+
+    def _share(self, ref: CheckpointRef) -> None:
+        """It is pinned already. If that is by another run, it would be unpinned too early for this one."""
+        with suppress(TrainpointError):
+            if self._ckpt.pinned_for(ref).endswith(_HOLDS):
+                self._ckpt.unpin(ref)
+                self._ckpt.pin(ref, reason="several runs have begun from it; unpin it once they have saved something")
+                logger.info("%s stays pinned: another run has begun from it, too", ref)
 
     def release(self) -> None:
         """This run has saved something, or has come to its end."""

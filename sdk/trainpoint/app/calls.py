@@ -56,8 +56,8 @@ def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
 
 
 def unfinished(calls: Mapping[str, JsonObject]) -> tuple[str, ...]:
-    """Those that were on their way when the state was saved. (What failed is made again by whoever calls it again.)"""
-    return tuple(key for key, call in calls.items() if call.get("status") in (PENDING, RUNNING))
+    """Those that had not succeeded when the state was saved."""
+    return tuple(key for key, call in calls.items() if call.get("status") != SUCCEEDED)
 
 
 def _copy(call: JsonObject) -> JsonObject:

@@ -155,9 +155,16 @@ class Component(metaclass=_Built):
 
     def _tp_replace(self, former: Component) -> None:
         """It has taken the place of ``former``: there a start of the code makes what it has made for that one."""
-        if type(former) is type(self):  # of another class it is something that the code does not make there
-            self._tp_born, self._tp_made, self._tp_from = former._tp_born, former._tp_made, former._tp_from
-            former._tp_from = None
+        if type(former) is not type(self):
+            return  # of another class it is something that the code does not make there
+        number = former._tp_from
+        if number is not None and number[0] is self._tp_parent and root_of(self)._tp_plan is None:
+            self._tp_from = number  # (what load_state_dict makes has none: it goes by its place)
+        self._tp_born, self._tp_made, former._tp_from = former._tp_born, former._tp_made, None
+        theirs = dict(former._tp_children())
+        for name, child in self._tp_children():
+            if name in theirs:
+                child._tp_replace(theirs[name])
 
     def _tp_take(self) -> JsonObject:
         """The state of this component and of all beneath it; values as they are in Python, copied."""

@@ -98,8 +98,7 @@ def run_app(
                 pace=Pace(saved_text=baseline),
                 last_name=begun.name if begun is not None and begun.own else None,
             )
-            scheduler = Scheduler(ending=lambda: ckpt.preempted)
-            loop = Loop(root, ckpt, saver, scheduler, clock, notices)
+            loop = Loop(root, ckpt, saver, clock, notices)
             if begun is not None:
                 loop.iteration, loop.was_stopped = begun.iteration, begun.stopped
             loop.run()
@@ -131,7 +130,6 @@ class Loop:
     root: Flow
     ckpt: AppCheckpoint
     saver: Saver
-    scheduler: Scheduler
     clock: Clock
     notices: Notices
     iteration: int = 0
@@ -140,6 +138,8 @@ class Loop:
     """the attempt before had stopped itself, and was told to end before its works had ended"""
     skipped: int = 0
     """saves that were skipped, since works did not end in time"""
+    scheduler: Scheduler = field(init=False)
+    _in_round: bool = field(default=False, init=False)
     _begun: int = field(default=0, init=False)
     _seen: int = field(default=0, init=False)
     """calls that had been taken on or had ended when the hook was asked last"""
@@ -148,6 +148,10 @@ class Loop:
     """until when works are waited for after SIGTERM; monotonic"""
     _final_taken: bool = field(default=False, init=False)
     """after SIGTERM a state was taken, or cannot be"""
+
+    def __post_init__(self) -> None:
+        # A flow may wait in its round for what it has called; after the round no call begins that would be torn.
+        self.scheduler = Scheduler(ending=lambda: self.ckpt.preempted and not self._in_round)
 
     def run(self) -> None:
         """Until the app stops or this process is asked to end. What is pending is saved, whatever happened."""
@@ -186,7 +190,9 @@ class Loop:
         root, scheduler = self.root, self.scheduler
         before = scheduler.changes
         root._tp_context = self._facts()
+        self._in_round = True
         root.run()
+        self._in_round = False
         if self.iteration == self._begun:
             call_pending(root)  # the flow has made ready what they need, and has called what it calls itself
         self._raise_failed()
@@ -265,6 +271,7 @@ class Loop:
 
     def _take(self) -> None:
         """The state as it is now, given to whoever writes it."""
+        self._raise_failed()  # before what has failed becomes part of it
         preempted, requests, asked = self.ckpt.preempted, self.ckpt.requests, self.ckpt.save_requested
         try:
             captured = capture(self.root)

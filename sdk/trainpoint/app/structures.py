@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, M
 from typing import Any, Generic, TypeVar, overload
 
 from trainpoint.app.children import items_of, restore_children
-from trainpoint.app.component import Component, dotted, path_in
+from trainpoint.app.component import Component, dotted, path_in, root_of
 from trainpoint.app.findings import Finding, Plan, What
 from trainpoint.errors import ComponentError
 from trainpoint.format.digest import JsonObject
@@ -204,11 +204,12 @@ class List(_Structure[C], MutableSequence[C]):
         return [(str(number), item) for number, item in enumerate(self._tp_items)]
 
     def _tp_replace(self, former: Component) -> None:
-        super()._tp_replace(former)
-        if isinstance(former, List) and former._tp_count != self._tp_count:  # else it is made once more, as it was
+        if isinstance(former, List):
+            same = former._tp_count == self._tp_count and root_of(self)._tp_plan is None
             self._tp_count = former._tp_count
-            for item in self._tp_items:
+            for item in self._tp_items if not same else ():  # else it is made once more, as it was
                 item._tp_from = None
+        super()._tp_replace(former)
 
     def _tp_mark(self) -> None:
         self._tp_count = len(self._tp_items)

@@ -6,6 +6,7 @@ A flow decides, works do. An attribute of a flow that is a component is a child;
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, ClassVar, Protocol
 
 from trainpoint.app.calls import (
@@ -202,8 +203,17 @@ class Work(Component):
             logger.info("%s: %d calls that had not come to their end are made again", dotted(self), len(keys))
         for key in keys:
             call = self._tp_calls.get(key, {})
-            if call.get("status") == PENDING and key not in self._tp_in_flight:
-                self._tp_call(*call.get("args", ()), **call.get("kwargs", {}))
+            if call.get("status") != PENDING or key in self._tp_in_flight:
+                continue
+            args, kwargs = call.get("args", []), call.get("kwargs", {})
+            try:
+                signature(type(self).run).bind(self, *args, **kwargs)
+            except TypeError as error:
+                logger.warning("%s: the call %r of the state is dropped, since run() takes others now: %s",
+                               dotted(self), {"args": args, "kwargs": kwargs}, error)  # fmt: skip
+                del self._tp_calls[key]
+            else:
+                self._tp_call(*args, **kwargs)
 
     def _tp_call(self, *args: object, **kwargs: object) -> None:
         self._tp_resume()  # these were made earlier

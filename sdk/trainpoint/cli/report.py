@@ -9,7 +9,7 @@ import click
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.cli.report_page import AttemptReport, Report, TaskReport, page, short_time
 from trainpoint.cli.scope import tasks_of_newest_run
-from trainpoint.cli.why import Told, tell
+from trainpoint.cli.why import Told, file_of, tell
 from trainpoint.cli.words import next_start, open_catalog, optional, store_option
 from trainpoint.clock import rfc3339
 from trainpoint.format.layout import TaskPath
@@ -77,11 +77,12 @@ def outcome_of(end: RunEndRecord | None) -> str:
 def _task(catalog: BucketCatalog, task: TaskPath) -> TaskReport:
     saved = tuple(checkpoints(catalog, [task], everything=True))
     own = next((info for info in saved if info.status == "Committed"), None)
+    told = tell(catalog, task)
     return TaskReport(
         task=task,
-        attempts=tuple(attempt_of(told) for told in tell(catalog, task)),
+        attempts=tuple(map(attempt_of, told)),
         checkpoints=saved,
-        next=next_start(latest_of(catalog, task)),
+        next=next_start(latest_of(catalog, task), file_of(told)),
         lineage=lineage_of(catalog, own.ref) if own is not None else lineage_of_task(catalog, task),
     )
 

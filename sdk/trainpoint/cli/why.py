@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -14,7 +15,7 @@ from trainpoint.cli.scope import tasks_of_newest_run
 from trainpoint.cli.table import output_option, show_json
 from trainpoint.cli.words import next_start, open_catalog, store_option
 from trainpoint.clock import rfc3339
-from trainpoint.errors import CorruptRecordError, ObjectNotFoundError, UnsafePathError
+from trainpoint.errors import EXIT_REFUSED, CorruptRecordError, ObjectNotFoundError, UnsafePathError
 from trainpoint.format.digest import JsonObject
 from trainpoint.format.layout import TaskPath
 from trainpoint.handle.latest import latest_of
@@ -98,6 +99,13 @@ def tell(catalog: BucketCatalog, task: TaskPath) -> list[Told]:
     return told
 
 
+def file_of(told: Sequence[Told]) -> str:
+    """The file from which an app's run began last, as it was named; empty where that was no file."""
+    views = (one.view for one in reversed(told) if one.view.end is None or one.view.end.exit_code != EXIT_REFUSED)
+    loaded = next((view.loaded for view in views if view.loaded is not None), None)
+    return loaded.request if loaded is not None and loaded.is_file else ""
+
+
 def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> None:
     last = told[-1] if told else None
     now = f"now: attempt {last.view.number}, {last.ending}" if last else "never claimed"
@@ -119,11 +127,7 @@ def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> Non
             step = f" (step {skipped.step})" if skipped.step is not None else ""
             click.echo(f"     skipped  {skipped.checkpoint}{step}: {skipped.message}")
         click.echo(f"     policy   {loaded.policy}, from {loaded.source}")
-    loaded = next((one.view.loaded for one in reversed(told) if one.view.loaded is not None), None)
-    if next_ is None and loaded is not None and loaded.is_file:
-        click.echo(f"if it started now: would begin from {loaded.request} once more")
-    else:
-        click.echo(f"if it started now: {next_start(next_)}")
+    click.echo(f"if it started now: {next_start(next_, file_of(told))}")
 
 
 def _as_json(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> JsonObject:

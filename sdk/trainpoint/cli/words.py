@@ -55,8 +55,10 @@ def age(moment: datetime, now: datetime) -> str:
     return f"{seconds // 86400}d"
 
 
-def next_start(info: CheckpointInfo | None) -> str:
-    """What a start now would do, where ``info`` is what it would load."""
+def next_start(info: CheckpointInfo | None, file: str = "") -> str:
+    """What a start now would do: load ``info``, else begin from ``file`` as the run did before, if it did."""
+    if info is None and file:
+        return f"would begin from {file} once more"
     if info is None:
         return "nothing to load; it would begin at step 0"
     return f"would load {info.name}" + (f" (step {info.step})" if info.step is not None else "")

@@ -13,6 +13,7 @@ from trainpoint.claim.store import AttemptView
 from trainpoint.clock import Clock
 from trainpoint.context import FindAsked
 from trainpoint.errors import (
+    EXIT_REFUSED,
     CorruptCheckpointError,
     CorruptRecordError,
     NotMatchingError,
@@ -101,7 +102,7 @@ class Resume:
         choices = [
             EarlierChoice(view.number, loaded.task, loaded.snapshot, loaded.request, loaded.is_file)
             for view in self.earlier
-            if (loaded := view.loaded) is not None
+            if (loaded := view.loaded) is not None and not self._did_not_begin(view)
         ]
         search = search_order(
             self.decision.policy,
@@ -127,6 +128,12 @@ class Resume:
                 f"nothing to load{self._remark}; {len(self.skipped)} passed over: {first.checkpoint} {first.message}"
             )
         return Resumed(None, self._record(search.nothing, None, message))
+
+    def _did_not_begin(self, view: AttemptView) -> bool:
+        """It was refused what it had loaded, before it saved anything: that says nothing about those after it."""
+        if view.end is None or view.end.exit_code != EXIT_REFUSED:
+            return False
+        return not any(entry.id.attempt == view.number for entry in self.catalog.entries(self.identity.task))
 
     def _look(self, scope: Scope) -> Manifest | None:
         if scope.requested is not None:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.apps import (
     DEADLINE_SECONDS,
     Counts,
+    Numbers,
     Preempted,
     WithSlow,
     ask,
@@ -225,3 +226,30 @@ def test_a_work_that_fails_when_the_process_is_told_to_end_takes_nothing_away(ca
     assert raised.value.code == 143
     assert states(catalog)[-1]["state"]["vars"]["n"] == 3
     assert end_of(catalog) == ("Preempted", 143, "SIGTERM")
+
+
+def test_a_flow_that_waits_in_its_round_for_its_work_ends_after_it(catalog: BucketCatalog) -> None:
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.n = 0
+            self.w = Numbers()
+            self.w._go.set()
+
+        def run(self) -> None:
+            self.n += 1
+            for part in range(3):
+                number = 3 * self.n + part
+                self.w.run(number)
+                if self.n == 2 and part == 0:
+                    terminate()
+                wait_for(lambda: number in self.w.done)  # noqa: B023
+
+        def should_save_checkpoint(self) -> bool:
+            return True
+
+    with pytest.raises(SystemExit) as raised:
+        run_app(root := Main())
+    assert raised.value.code == 143
+    assert root.w.done == [3, 4, 5, 6, 7, 8]
+    assert states(catalog)[-1]["state"]["works"]["w"]["vars"]["done"] == root.w.done

@@ -404,3 +404,57 @@ def test_a_process_without_a_workflow_does_not_start(monkeypatch: pytest.MonkeyP
     with pytest.raises(NotInJobError, match="which workflow"):
         run_app(root := Counts())
     assert root.n == 0
+
+
+@pytest.mark.parametrize("how", ["a file", "another app's"])
+def test_a_start_that_was_refused_takes_nothing_back(
+    how: str, catalog: BucketCatalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(Counts):
+        def __init__(self) -> None:
+            super().__init__(1)
+            self.unknown = 1
+
+    monkeypatch.setenv("TRAINPOINT_WORKFLOW", "other")
+    run_app(Other())
+    monkeypatch.setenv("TRAINPOINT_WORKFLOW", "app")
+    file = tmp_path / "bad.json"
+    file.write_bytes(start.read_stored(catalog, start.saved_by(catalog, "_", "other")[0]))
+    checkpoint, workflow = (str(file), None) if how == "a file" else ("latest", "other")
+    run_app(Counts(3))
+    with pytest.raises(IncompatibleStateError):
+        run_app(Counts(5), checkpoint=checkpoint, checkpoint_from=workflow)
+    run_app(root := Counts(4))
+    assert root.n == 4
+    assert root.checkpoint_context.iteration == 4
+    with pytest.raises(IncompatibleStateError):
+        run_app(Counts(5), checkpoint=checkpoint, checkpoint_from=workflow)
+
+
+def test_a_name_with_its_ending_is_the_same_and_so_is_one_that_is_left_out_and_said_again(
+    copy: Path, catalog: BucketCatalog
+) -> None:
+    (source, *_) = start.saved_by(catalog, "_", "app")
+    reached = []
+    for words in (source.file, source.file.removesuffix(".json"), None, source.file):
+        run_app(root := Counts(0), checkpoint=words)
+        reached.append(root.n)
+    assert reached == [4, 5, 6, 7]
+
+
+@pytest.mark.usefixtures("few")
+def test_what_two_runs_have_begun_from_stays_for_the_second(
+    catalog: BucketCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_app(Counts(1))
+    (base,) = start.saved_by(catalog, "_", "app")
+    for run, hook in (("r2", False), ("r3", False), ("r2", True)):
+        monkeypatch.setenv("TRAINPOINT_RUN", run)
+        with pytest.raises(RuntimeError, match="broken"):
+            run_app(Breaks(100, lambda _: hook), checkpoint=base.file)  # noqa: B023
+    monkeypatch.setenv("TRAINPOINT_RUN", "r1")
+    for until in (2, 3, 4):
+        run_app(Counts(until))
+    monkeypatch.setenv("TRAINPOINT_RUN", "r3")
+    run_app(root := Counts(2), checkpoint=base.file)
+    assert root.n == 2

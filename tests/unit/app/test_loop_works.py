@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -226,9 +228,10 @@ def test_an_app_that_its_hook_stops_waits_for_its_works(catalog: BucketCatalog) 
 
 def test_an_app_that_had_stopped_brings_its_works_to_their_end_and_no_more(catalog: BucketCatalog) -> None:
     with pytest.raises(SystemExit) as raised:
-        run_app(first := Told(free=True))
+        run_app(first := Told(free=False))
     assert raised.value.code == 143
-    assert first.w.done == [], "no call begins after the signal"
+    first.w._go.set()
+    assert states(catalog)[-1]["state"]["works"]["w"]["vars"]["done"] == []
     assert states(catalog)[-1]["stopped"] is True
     rounds: list[int] = []
 
@@ -276,31 +279,68 @@ def test_calls_that_had_not_ended_come_before_those_that_the_flow_makes_now(
     assert more.w.done == [0, 1, 2, 7]
 
 
-def test_a_call_that_failed_is_made_again_only_by_a_flow_that_makes_it() -> None:
-    class Checks(Work):
-        def __init__(self) -> None:
-            super().__init__()
-            self.rate = 0.0
+class Takes(Work):
+    """Fails as long as ``ready`` is not set; notes what it was called with."""
 
-        def run(self, rate: float) -> None:
-            if rate < 0:
-                raise ValueError("a rate below 0")
-            self.rate = rate
+    ready: ClassVar[bool] = False
 
-    class Main(Flow):
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = Checks()
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
 
-    root = Main()
-    with pytest.raises(ValueError, match="below 0"):
-        root.w.run(-1.0)
-    restore(code := Main(), capture(root).state)
+    def run(self, rate: float) -> None:
+        if not self.ready:
+            raise ValueError("not ready")
+        self.rate = rate
+
+
+class TakesMore(Takes):
+    def run(self, rate: float, unit: str) -> None:  # type: ignore[override]
+        self.rate = rate
+
+
+class Trains(Flow):
+    def __init__(self, work: type[Takes] = Takes) -> None:
+        super().__init__()
+        self.n = 0
+        self.w = work()
+
+    def run(self) -> None:
+        self.n += 1
+        if self.n == 2:
+            self.w.run(0.5)
+
+    def should_save_checkpoint(self) -> bool:
+        return True
+
+
+def test_a_call_that_has_failed_ends_the_app_before_that_is_saved(catalog: BucketCatalog) -> None:
+    with pytest.raises(ValueError, match="not ready"):
+        run_app(Trains())
+    assert all(not state["state"]["works"]["w"]["calls"] for state in states(catalog))
+
+
+def test_a_call_that_had_failed_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Trains()
+    with pytest.raises(ValueError, match="not ready"):
+        root.w.run(0.5)
+    restore(code := Trains(), capture(root).state)
+    monkeypatch.setattr(Takes, "ready", True)
     call_pending(code)
-    code.w.run(0.5)
     assert code.w.rate == 0.5
-    with pytest.raises(ValueError, match="below 0"):
-        code.w.run(-1.0)
+
+
+def test_a_call_that_fits_no_more_is_dropped_and_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    root = Trains()
+    with pytest.raises(ValueError, match="not ready"):
+        root.w.run(0.5)
+    restore(code := Trains(TakesMore), capture(root).state)
+    with caplog.at_level(logging.WARNING, logger="trainpoint"):
+        call_pending(code)
+    (line,) = caplog.messages
+    assert line.startswith("root.w: the call {'args': [0.5], 'kwargs': {}} of the state is dropped")
+    assert "missing a required argument: 'unit'" in line
+    assert code.w._tp_calls == {}
 
 
 def test_a_work_that_ends_itself_does_not_end_the_app_as_if_all_were_well(catalog: BucketCatalog) -> None:

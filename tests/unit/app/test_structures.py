@@ -275,6 +275,45 @@ def test_one_of_another_class_is_not_taken_for_what_the_code_makes_there() -> No
         assert f"{name}: a variable of the state that the code does not set" in raised.value.message
 
 
+def test_items_that_load_state_dict_makes_go_by_places_also_where_there_are_as_many_as_in_the_code() -> None:
+    class Whole(Todo):
+        def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
+            self.todo = List(Named(str(item["vars"]["n"])) for item in children_states["todo"]["items"])
+            super().load_state_dict(flow_state, children_states, strict)
+
+    class OneByOne(Todo):
+        def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
+            for number, item in enumerate(children_states["todo"]["items"]):
+                self.todo[number] = Named(str(item["vars"]["n"]))
+            super().load_state_dict(flow_state, children_states, strict)
+
+    app = Todo()
+    app.todo.append(Named("d"))
+    for number, item in enumerate(app.todo, 1):
+        item.n = number
+    del app.todo[0]
+    for code in (Whole(), OneByOne()):
+        again(app, code)
+        assert items(code) == [("2", 2), ("3", 3), ("4", 4)]
+
+
+def test_a_part_that_is_made_once_more_with_less_has_less_after_a_restart_too() -> None:
+    class Pool(Flow):
+        def __init__(self, size: int) -> None:
+            super().__init__()
+            self.works = List(Named(str(number)) for number in range(size))
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = Pool(3)
+
+    app, code = Main(), Main()
+    app.pool = Pool(2)
+    again(app, code)
+    assert len(code.pool.works) == 2
+
+
 def test_a_list_that_load_state_dict_makes_itself_goes_by_places() -> None:
     class Makes(Todo):
         def load_state_dict(self, flow_state: JsonObject, children_states: JsonObject, strict: bool = True) -> None:
