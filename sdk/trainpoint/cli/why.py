@@ -108,7 +108,8 @@ def file_of(told: Sequence[Told]) -> str:
 
 def _show(task: TaskPath, told: list[Told], next_: CheckpointInfo | None) -> None:
     last = told[-1] if told else None
-    now = f"now: attempt {last.view.number}, {last.ending}" if last else "never claimed"
+    # Its first line, as the whole comes below.
+    now = f"now: attempt {last.view.number}, {last.ending.splitlines()[0]}" if last else "never claimed"
     index = f"[{task.index}]" if task.index else ""
     click.echo(f"run {task.run}, task {task.task}{index}    {now}")
     for one in told:
