@@ -9,13 +9,14 @@ from typing import Final
 
 from trainpoint.app.calls import STATUSES
 from trainpoint.app.children import children_of
-from trainpoint.app.component import ROOT, dotted, remember, require_started
+from trainpoint.app.component import ROOT, dotted, require_started
 from trainpoint.app.difference import Difference, difference_tree
 from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.fragments import text_of_component
 from trainpoint.app.migrate import migrated
 from trainpoint.app.parts import decoded
 from trainpoint.app.tree import Flow, note_if_not_filled
+from trainpoint.app.undo import remember
 from trainpoint.app.values import quoted, text_of
 from trainpoint.errors import ComponentError, IncompatibleStateError, NewerFormatError, TrainpointError
 from trainpoint.format.digest import JsonObject

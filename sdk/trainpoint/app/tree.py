@@ -25,7 +25,6 @@ from trainpoint.app.component import (
     Component,
     dotted,
     path_in,
-    remember,
     restore_variables,
     root_of,
     section,
@@ -33,6 +32,7 @@ from trainpoint.app.component import (
     walk,
 )
 from trainpoint.app.findings import Plan, refusal
+from trainpoint.app.undo import remember
 from trainpoint.app.values import copied
 from trainpoint.errors import ComponentError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
