@@ -146,6 +146,10 @@ class Component(metaclass=_Built):
             )
         child._tp_parent = self
 
+    def _tp_as_made(self) -> dict[str, Component]:
+        """Children by the names under which the constructor makes them."""
+        return dict(self._tp_children())
+
     # --- state --------------------------------------------------------------------------------------------------------
 
     def _tp_mark(self) -> None:
@@ -161,8 +165,8 @@ class Component(metaclass=_Built):
         if number is not None and number[0] is self._tp_parent and root_of(self)._tp_plan is None:
             self._tp_from = number  # (what load_state_dict makes has none: it goes by its place)
         self._tp_born, self._tp_made, former._tp_from = former._tp_born, former._tp_made, None
-        theirs = dict(former._tp_children())
-        for name, child in self._tp_children():
+        theirs = former._tp_as_made()
+        for name, child in self._tp_as_made().items():
             if name in theirs:
                 child._tp_replace(theirs[name])
 

@@ -211,6 +211,10 @@ class List(_Structure[C], MutableSequence[C]):
                 item._tp_from = None
         super()._tp_replace(former)
 
+    def _tp_as_made(self) -> dict[str, Component]:
+        numbers = ((number_in(self, item), item) for item in self._tp_items)
+        return {str(number): item for number, item in numbers if number is not None}  # wherever they are now
+
     def _tp_mark(self) -> None:
         self._tp_count = len(self._tp_items)
         for number, item in enumerate(self._tp_items):

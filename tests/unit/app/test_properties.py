@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from hypothesis import assume, event, given, settings
+from hypothesis import assume, event, example, given, settings
 from hypothesis import strategies as st
 
 from trainpoint.app import Dict, Flow, List, Work
@@ -253,7 +253,17 @@ def seen(value: object) -> str:
     return "" if isinstance(value, Component) or callable(value) else text_of(encode(value, ""))
 
 
+RENEWED_AFTER_IT_WAS_TURNED = Spec(
+    "Flow",
+    children={
+        "w": Spec("List", children={"0": Spec("Dict"), "1": Spec("Dict", children={"": Spec("Flow")})}, turned=True)
+    },
+    renewed=frozenset(["w"]),
+)
+
+
 @given(specs() | specs(takes_away=True))
+@example(RENEWED_AFTER_IT_WAS_TURNED)
 def test_what_is_saved_is_restored_exactly(spec: Spec) -> None:
     app = flow(spec)
     live(app, spec)
