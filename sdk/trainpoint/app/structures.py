@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any, Generic, TypeVar, overload
 
 from trainpoint.app.children import items_of, restore_children
 from trainpoint.app.component import Component, dotted, path_in, root_of
 from trainpoint.app.findings import Finding, Plan, What
+from trainpoint.app.values import is_whole
 from trainpoint.errors import ComponentError
 from trainpoint.format.digest import JsonObject
 
@@ -50,10 +50,6 @@ def _item_state(item: Component) -> JsonObject:
     return {"kind": item._tp_kind, **item._tp_take()}
 
 
-def _next(spare: deque[C]) -> C | None:
-    return spare.popleft() if spare else None
-
-
 def changes_of_dict(structure: Component, items: Collection[str]) -> JsonObject:
     """Which of the items that the constructor makes the app has taken away, for the state; empty: none."""
     gone = sorted(structure._tp_made.difference(items))
@@ -93,7 +89,7 @@ class Dict(_Structure[C], MutableMapping[str, C]):
     def __setitem__(self, key: str, item: C) -> None:
         if type(key) is not str:
             raise ComponentError(f"{dotted(self)} has no place for the key {key!r}", remedy="a Dict's keys are text")
-        if not key.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in key):
+        if not is_whole(key):
             remedy = "it has half a character (a lone surrogate), which no file can hold; repair the text"
             raise ComponentError(f"{dotted(self)} has no place for the key {key!r}", remedy=remedy)
         current = self._tp_items.get(key)
@@ -252,8 +248,8 @@ class List(_Structure[C], MutableSequence[C]):
             return by_place, [], []  # load_state_dict has made a list of its own
         named = {place: item for place, number in enumerate(order) if (item := own.pop(number, None)) is not None}
         # What has come in the place of something that the code makes is given to that, as long as there is any.
-        spare = deque([*others, *(item for number, item in own.items() if number < made)])
-        placed = ((str(place), named[place] if place in named else _next(spare)) for place in range(count))
+        spare = iter([*others, *(item for number, item in own.items() if number < made)])
+        placed = ((str(place), named[place] if place in named else next(spare, None)) for place in range(count))
         found = {place: item for place, item in placed if item is not None}  # not "if item": an empty Dict is false
         left = set(map(id, spare))
         new = [*(item for number, item in own.items() if number >= made), *(one for one in others if id(one) in left)]

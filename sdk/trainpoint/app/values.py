@@ -111,11 +111,18 @@ def unsupported(where: str, what: str, remedy: str) -> UnsupportedStateError:
     )
 
 
-def _text(value: str, where: str) -> str:
+def is_whole(text: str) -> bool:
+    """Whether a file can hold it: not where it has half a character (a lone surrogate)."""
     try:
-        value.encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise unsupported(where, "is text with half a character (a lone surrogate)", "repair the text") from None
+        return False
+    return True
+
+
+def _text(value: str, where: str) -> str:
+    if not is_whole(value):
+        raise unsupported(where, "is text with half a character (a lone surrogate)", "repair the text")
     return value
 
 

@@ -163,8 +163,7 @@ def search_order(
     rollback = last_rollback(earlier)
     if request is not None:
         # An app is told what to start from each time, or only the first; either way it goes on from there.
-        before = rollback if request.of_app or not earlier else earlier[-1]
-        if rollback is None or before is None or before.request != request.text:
+        if rollback is None or (rollback if request.of_app else earlier[-1]).request != request.text:
             return _new_rollback(policy, request, attempt=attempt, owner=owner)
         return _after_rollback(rollback, exact=request.exact, again=request if request.of_app else None)
     if policy == "none":

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from trainpoint.errors import IdentityError, InvalidArgumentError
 from trainpoint.format.layout import TaskPath, check_name
 from trainpoint.format.reference import parse_checkpoint_name
-from trainpoint.policies.app_files import SUFFIX, timestamp_of
+from trainpoint.policies.app_files import series_name, timestamp_of
 
 SaidBy = Literal["Argument", "Environment", "Annotation", "Run"]
 """Who asked: the program, the environment, the pod's annotation, or ``spec.resumeFrom`` of the CheckpointRun."""
@@ -116,7 +116,8 @@ class Asked:
         """As it concerns ``own``; None where it is about another task. Raises InvalidArgumentError."""
         if not self.of_app:
             return parse_request(self.text, self.by, own)
-        name = self.text.removesuffix(SUFFIX) if timestamp_of(self.text) is not None else self.text
+        at = timestamp_of(self.text)
+        name = self.text if at is None else series_name(at)
         text = f"{name} --checkpoint-from {self.workflow}" if self.workflow else name
         return Request(text, self.by, "Latest" if self.text == "latest" else "Checkpoint", of_app=True)
 
