@@ -11,6 +11,7 @@ from trainpoint_operator.buckets import Buckets
 from trainpoint_operator.engine.cache import Cache
 from trainpoint_operator.engine.events import Recorder
 from trainpoint_operator.engine.kube import Kube
+from trainpoint_operator.engine.lease import NotLeadingError
 from trainpoint_operator.engine.resources import Key
 from trainpoint_operator.metrics import Metrics
 from trainpoint_operator.pods import LastSights
@@ -44,6 +45,11 @@ class Context:
     """runs whose place in the bucket is to be compared with the objects there are"""
     metrics: Metrics
     leads: Callable[[], bool]
-    """whether this replica still holds the Lease; asked before each batch of deletions"""
+    """whether this replica still holds the Lease"""
     clock: Clock
     chance: Chance
+
+    def must_lead(self) -> None:
+        """Asked before each deletion. NotLeadingError: the Lease was not renewed in time; the worker keeps the key."""
+        if not self.leads():
+            raise NotLeadingError("the Lease was not renewed in time")

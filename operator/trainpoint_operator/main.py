@@ -47,7 +47,7 @@ RECONCILERS: Final[Mapping[str, Callable[[Key, Context], Awaitable[float | None]
 
 
 class LeaseLostError(RuntimeError):
-    """Another replica works now; this process ends, and its container starts again as a standby."""
+    """Another replica may work now; all of this one ends, and begins anew as a standby."""
 
 
 def caches() -> Caches:
@@ -211,11 +211,14 @@ def main() -> int:
     try:
         options = Options.of(os.environ)
         configure(options.log_format, options.log_level)
-        asyncio.run(operate(options, os.environ))
+        while True:
+            try:
+                asyncio.run(operate(options, os.environ))  # with its threads
+            except LeaseLostError as error:
+                # In this process: the kubelet would let a container that ends often wait for minutes.
+                logger.warning("event=begins-anew reason=%s", error)
+            else:
+                return 0
     except TrainpointError as error:
         sys.stderr.write(f"trainpoint operator: {error.message}; {error.remedy}\n")
         return 2
-    except LeaseLostError as error:
-        logger.error("event=ended reason=%s", error)
-        return 1
-    return 0

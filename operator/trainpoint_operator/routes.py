@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.format.digest import JsonObject
 from trainpoint_operator.context import Caches
 from trainpoint_operator.engine.resources import CHECKPOINTS, POLICIES, RUNS, STORES, Key
@@ -118,8 +119,8 @@ def _checkpoint_facts(one: CheckpointView) -> tuple[object, ...]:
 
 
 def _shown(one: CheckpointView) -> tuple[object, ...]:
-    """What its run's status shows of it."""
-    return one.state, one.deletion, one.metrics
+    """What its run's status shows of it, and what says whether it may go as an older file of an app."""
+    return one.state, one.deletion, one.metrics, one.pin, one.retain, DATA_FINALIZER in one.finalizers
 
 
 def _run_facts(run: JsonObject) -> tuple[object, ...]:

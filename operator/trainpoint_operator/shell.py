@@ -81,7 +81,8 @@ async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) 
     ending = threading.Event()
 
     def told(key: Key, after: float) -> None:
-        loop.call_soon_threadsafe(enqueue, key, after)
+        if not ending.is_set():  # else that loop may be closed
+            loop.call_soon_threadsafe(enqueue, key, after)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)

@@ -90,6 +90,11 @@ class Cluster:
         self.kubectl("delete", "namespace", mine.name, "--wait=false", "--ignore-not-found")
 
 
+_OURS: Final = (
+    "NAME:.metadata.name,STATE:.status.state,GOING:.metadata.deletionTimestamp,SAID:.status.conditions[*].message"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """The same verbs in one namespace, and those for pods."""
@@ -201,9 +206,18 @@ class Namespace:
         """What a person would look at first: objects, events, the end of every log."""
         parts = [self.try_kubectl("get", "jobs,pods", "--output=wide").stdout]
         parts.append(self.try_kubectl("get", "events", "--sort-by=.lastTimestamp").stdout[-4000:])
+        parts.append(self.try_kubectl("get", "checkpointruns,checkpoints", f"--output=custom-columns={_OURS}").stdout)
         names = self.try_kubectl("get", "pods", "--output=name").stdout.split()
         parts += [f"{name}:\n{self.try_kubectl('logs', name, '--tail=40').stdout}" for name in names[:8]]
+        parts.append(self._of_the_operator())
         return "\n".join(part for part in parts if part)
+
+    def _of_the_operator(self) -> str:
+        """Its pods, and what its log says of this namespace and of the Lease."""
+        system = self.cluster.namespace("trainpoint-system")
+        log = system.try_kubectl("logs", "deployment/trainpoint", "--tail=5000").stdout
+        telling = [line for line in log.splitlines() if self.name in line or "lease=" in line or "event=begins" in line]
+        return "\n".join(["operator:", system.try_kubectl("get", "pods").stdout, *telling[-60:]])
 
 
 def _is_true(thing: Object, condition: str) -> bool:

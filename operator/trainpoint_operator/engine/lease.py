@@ -28,6 +28,10 @@ RENEW_SECONDS: Final = 5.0
 RETRY_SECONDS: Final = 2.0
 
 
+class NotLeadingError(RuntimeError):
+    """This replica does not hold the Lease just now: what it was about to do is for whoever does, or for later."""
+
+
 class Elector:
     """One candidate. :meth:`run` until it ends, which is when leadership was lost; then the process is to end too."""
 

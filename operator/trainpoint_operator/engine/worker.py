@@ -12,6 +12,7 @@ import aiohttp
 
 from trainpoint.errors import ObjectChangedError, TrainpointError
 from trainpoint_operator.engine.kube import ThrottledError
+from trainpoint_operator.engine.lease import NotLeadingError
 from trainpoint_operator.engine.queue import Queue
 from trainpoint_operator.engine.resources import Key
 
@@ -88,6 +89,10 @@ async def _one(queue: Queue, key: Key, reconcile: Reconcile | None, longest_seco
     try:
         async with asyncio.timeout(longest_seconds) as limit:
             after = await reconcile(key)
+    except NotLeadingError as error:
+        logger.warning("key=%s event=left-alone error=%s", key, error)
+        queue.give_back(key)  # nothing is taken before this replica leads again; if it never does, another one looks
+        return "conflict"
     except ObjectChangedError as error:
         # Somebody wrote between our reading and our writing. To read again is all it takes.
         delay = queue.failed(key)

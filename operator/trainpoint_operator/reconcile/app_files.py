@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 MOST: Final = 50
 """in one go; then other runs have their turn"""
 AGAIN_SECONDS: Final = 1.0
+REFUSED_SECONDS: Final = 300.0
 
 
 async def delete_older_files(
@@ -52,25 +53,25 @@ async def delete_older_files(
     going = [one for one in found if not is_needed(one, names)]
     if not going or (not over and len(going) < BATCH):
         return None
+    changed = 0
     for one in going[:MOST]:
         try:
             await _delete(one, ctx)
         except ClusterUnreachableError:
             raise
         except ObjectChangedError:
-            continue  # pinned, perhaps: it is looked at again as it is now
+            changed += 1  # pinned, perhaps: it is looked at again as it is now
         except TrainpointError as error:
-            # Roles of an earlier version, or it was pinned just now; or the store is away, and its return, or the next
-            # save, wakes this run.
+            # Roles of an earlier version, or it was pinned just now; or the store is away.
             logger.warning("key=%s/%s event=older-files-stay error=%s", namespace, one.name, error.message)
-            return None
-    return AGAIN_SECONDS if len(going) > MOST else None
+            return REFUSED_SECONDS
+    return AGAIN_SECONDS if changed or len(going) > MOST else None
 
 
 async def _delete(one: CheckpointView, ctx: Context) -> None:
     catalog = await ctx.buckets.of(one.namespace, one.store)
     if await asyncio.to_thread(read_pin, catalog.store, one.ref.task, one.ref.id) is not None:
         return  # pinned from where no cluster is at hand
-    if ctx.leads():
-        await ctx.kube.delete(CHECKPOINTS, one.namespace, one.name, uid=one.uid, version=one.version)
-        logger.info("key=%s/%s event=deleting reason=older-file", one.namespace, one.name)
+    ctx.must_lead()
+    await ctx.kube.delete(CHECKPOINTS, one.namespace, one.name, uid=one.uid, version=one.version)
+    logger.info("key=%s/%s event=deleting reason=older-file", one.namespace, one.name)

@@ -62,8 +62,7 @@ async def delete_checkpoint(view: CheckpointView, ctx: Context) -> float | None:
 async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
     try:
         catalog = await ctx.buckets.of(view.namespace, view.store)
-        if not ctx.leads():
-            return None
+        ctx.must_lead()
         # Admission guards spec.pin; a copy of that goes with the object of whoever was allowed to delete it.
         pin = await asyncio.to_thread(read_pin, catalog.store, view.ref.task, view.ref.id)
         if pin is not None and not pin.of_object:

@@ -76,6 +76,15 @@ def test_a_save_wakes_its_checkpoint_twice_and_its_run_once(world: World) -> Non
     assert world.apply("checkpoints", shown) == [], "nobody waits for what the operator itself wrote"
 
 
+def test_a_pin_that_is_taken_off_wakes_its_run_whose_rule_for_older_files_may_let_it_go_now(world: World) -> None:
+    verified = checkpoint_object()
+    pinned = {**verified, "spec": {**verified["spec"], "pin": {"reason": "table 2"}}}
+    world.apply("checkpoints", pinned)
+    assert RUN in world.apply("checkpoints", verified)
+    retained = {**verified, "spec": {**verified["spec"], "deletionPolicy": "Retain"}}
+    assert RUN in world.apply("checkpoints", retained)
+
+
 def test_a_late_metric_and_a_damage_show_on_the_run(world: World) -> None:
     verified = checkpoint_object()
     world.apply("checkpoints", verified)

@@ -15,6 +15,7 @@ from trainpoint.clock import SystemClock
 from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, StoreUnreachableError
 from trainpoint.testing import FakeChance
 from trainpoint_operator.engine.kube import ThrottledError
+from trainpoint_operator.engine.lease import NotLeadingError
 from trainpoint_operator.engine.queue import Queue
 from trainpoint_operator.engine.resources import Key
 from trainpoint_operator.engine.worker import work
@@ -203,6 +204,28 @@ def test_nothing_is_taken_from_the_queue_by_a_replica_that_does_not_lead() -> No
         await world.ended("ok", "ok")
 
     run(scenario, fine)
+
+
+def test_what_was_not_done_since_the_lease_was_late_is_looked_at_again_once_it_is_renewed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def reconcile(world: World, key: Key) -> float | None:
+        if len(world.calls) == 1:
+            world.leading = False
+            raise NotLeadingError("late")
+        return None
+
+    async def scenario(world: World) -> None:
+        world.queue.add(A)
+        await world.ended("conflict")
+        await asyncio.sleep(0.4)
+        assert (world.calls, world.queue.depth()) == ([A], 1)
+        world.leading = True
+        await world.ended("conflict", "ok")
+        assert (world.calls, world.queue.failures(A)) == ([A, A], 0)
+
+    run(scenario, reconcile)
+    assert "event=left-alone" in caplog.text
 
 
 def test_keys_are_worked_on_at_the_same_time_but_never_one_key_twice() -> None:

@@ -17,7 +17,7 @@ from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.catalog.marks import pin
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.clock import rfc3339
-from trainpoint.errors import ClusterPermissionError, StoreUnreachableError
+from trainpoint.errors import ClusterPermissionError, ObjectChangedError, StoreUnreachableError
 from trainpoint.format.layout import SnapshotId, attempt_key
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.format.records import AttemptRecord, Holder
@@ -28,8 +28,9 @@ from trainpoint.testing import MemoryStore
 from trainpoint_operator.buckets import Buckets
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.deletion import SETTLING
+from trainpoint_operator.engine.lease import NotLeadingError
 from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, RUNS, Key
-from trainpoint_operator.reconcile.app_files import MOST
+from trainpoint_operator.reconcile.app_files import MOST, REFUSED_SECONDS
 from trainpoint_operator.reconcile.checkpoint import reconcile_checkpoint
 from trainpoint_operator.reconcile.run import reconcile_run
 
@@ -96,10 +97,14 @@ class Scene:
     def settle(self) -> None:
         """The operator looks at what is being deleted until that is done."""
         for _ in range(2):
-            for one in self.world.ctx.caches.checkpoints.all(NAMESPACE):
-                if one.deletion is not None:
-                    asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, one.name), self.ctx))
-            self.world.clock.advance(SETTLING.total_seconds() + 2)
+            self.settle_once()
+
+    def settle_once(self) -> None:
+        """It looks at what is being deleted, and time goes on."""
+        for one in self.world.ctx.caches.checkpoints.all(NAMESPACE):
+            if one.deletion is not None:
+                asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, one.name), self.ctx))
+        self.world.clock.advance(SETTLING.total_seconds() + 2)
 
     def objects(self, *, going: bool = False) -> list[int]:
         found = self.world.ctx.caches.checkpoints.all(NAMESPACE)
@@ -256,15 +261,42 @@ def test_of_a_run_that_goes_on_under_another_policy_that_one_counts(scene: Scene
 def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(scene: Scene) -> None:
     scene.save(*range(1, 31))
     scene.world.kube.refuse[DELETES] = ClusterPermissionError("cannot delete checkpoints")
-    scene.look()
+    assert scene.look() == REFUSED_SECONDS
     assert scene.world.kube.requests[DELETES] == 1, "it does not ask again for each"
     del scene.world.kube.refuse[DELETES]
     scene.away = True
-    scene.look()
-    scene.away, scene.leads = False, lambda: False
-    scene.look()
+    assert scene.look() == REFUSED_SECONDS
     assert scene.world.kube.requests[DELETES] == 1
     assert scene.objects() == list(range(1, 31))
+
+
+def test_one_that_changed_meanwhile_is_looked_at_again_soon(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.world.kube.refuse[DELETES] = ObjectChangedError("the object has been modified")
+    assert scene.look() == 1.0
+    del scene.world.kube.refuse[DELETES]
+    scene.look()
+    assert scene.objects() == list(range(11, 31))
+
+
+def test_while_the_lease_is_late_nothing_goes_and_nothing_is_forgotten(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.leads = lambda: False
+    with pytest.raises(NotLeadingError):  # which keeps the key in the queue
+        scene.look()
+    assert DELETES not in scene.world.kube.requests
+    scene.leads = lambda: True
+    scene.look()
+    scene.settle_once()
+    scene.leads = lambda: False
+    going = [scene.ref(number) for number in range(1, 11)]
+    for ref in going:
+        with pytest.raises(NotLeadingError):
+            asyncio.run(reconcile_checkpoint(Key(CHECKPOINTS.kind, NAMESPACE, ref.name), scene.ctx))
+    assert scene.files() == list(range(1, 31))
+    scene.leads = lambda: True
+    scene.settle_once()
+    assert scene.files() == scene.objects() == list(range(11, 31))
 
 
 def test_without_our_finalizer_it_stays_since_its_bytes_would(scene: Scene) -> None:
