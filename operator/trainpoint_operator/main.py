@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from trainpoint.clock import SystemChance, SystemClock
@@ -82,6 +83,9 @@ async def operate(options: Options, environ: Mapping[str, str]) -> None:
     """Until a signal comes; LeaseLostError where another replica took over."""
     clock, chance = SystemClock(), SystemChance()
     metrics = Metrics()
+    # One for each worker, and for probes that were given up and still wait for a store that is away.
+    threads = ThreadPoolExecutor(options.workers * 4, thread_name_prefix="store")
+    asyncio.get_running_loop().set_default_executor(threads)
     async with Kube(find_connection(environ, clock), observe=metrics.requested) as kube:
         queue = Queue(clock, chance, taken=metrics.taken, retried=metrics.retried)
         kept = caches()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +14,7 @@ from trainpoint_operator.pods import LastSights
 from trainpoint_operator.views import CheckpointView, JobView, PodView
 
 Enqueue = Callable[[Key, float], None]
+SPREAD_SECONDS: Final = 60
 _SETTLED: Final = frozenset({"Succeeded", "Failed", "Exhausted", "Stopped"})
 
 
@@ -25,6 +27,7 @@ class Routes:
         self._enqueue = enqueue
         caches.checkpoints.listeners.append(self.checkpoint)
         caches.runs.listeners.append(self.run)
+        caches.runs.relisted.append(self.relisted)
         caches.policies.listeners.append(self.policy)
         caches.stores.listeners.append(self.store)
         caches.pods.listeners.append(sights.on_change)
@@ -56,15 +59,30 @@ class Routes:
             self._audits.add(key)  # after a start of the operator: what was saved while nobody looked
         if old is None or _run_facts(old) != _run_facts(new):
             self._enqueue(key, 0.0)
-            claim = new.get("status", {}).get("claim", {})
-            if old is not None and claim.get("attempt") != old.get("status", {}).get("claim", {}).get("attempt"):
-                self._unfinished_of(key)
+        if old is not None and _writers(old) != _writers(new):
+            self._unfinished_of(key)
 
     def _unfinished_of(self, key: Key) -> None:
-        """A new attempt: what the one before did not commit will not be committed any more."""
+        """An attempt is over, or another one began: what it did not commit will not be committed any more."""
         for one in self._caches.checkpoints.by("run", f"{key.namespace}/{key.name}"):
             if not one.commit:
                 self._enqueue(Key(CHECKPOINTS.kind, one.namespace, one.name), 1.0)
+
+    def relisted(self, namespace: str) -> None:
+        """A complete list of one kind, as there is every few minutes: whatever may have been missed is looked at.
+
+        All runs, since their rule for older files asks about others', and the checkpoints that something waits for.
+        """
+        for run in self._caches.runs.all(namespace):
+            self._in_a_while(RUNS.kind, run["metadata"])
+        for one in self._caches.checkpoints.all(namespace):
+            if one.deletion is not None or one.state in ("", "Saving", "Committed"):
+                self._in_a_while(CHECKPOINTS.kind, one.meta)
+
+    def _in_a_while(self, kind: str, meta: JsonObject) -> None:
+        """Not all at once: each in a second of its own of the next minute."""
+        key = Key(kind, meta["namespace"], meta["name"])
+        self._enqueue(key, 1.0 + zlib.crc32(str(key).encode()) % SPREAD_SECONDS)
 
     def policy(self, old: JsonObject | None, new: JsonObject | None) -> None:
         one = new or old
@@ -129,6 +147,13 @@ def _run_facts(run: JsonObject) -> tuple[object, ...]:
         run.get("status", {}).get("claim"),
         run["metadata"].get("deletionTimestamp"),
     )
+
+
+def _writers(run: JsonObject) -> tuple[object, ...]:
+    """Which attempt may commit, and which cannot any more."""
+    status = run.get("status", {})
+    over = [entry["attempt"] for entry in status.get("attempts", ()) if "result" in entry]
+    return status.get("claim", {}).get("attempt"), over
 
 
 def _about_files(policy: JsonObject | None) -> object:

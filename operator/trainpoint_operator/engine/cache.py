@@ -41,6 +41,8 @@ class Cache(Generic[T]):
         self._indexed: dict[str, dict[str, dict[tuple[str, str], T]]] = {name: {} for name in self._indexers}
         self.listeners: list[Listener[T]] = []
         """Called in order after each change; they only note what is to be done, and never wait."""
+        self.relisted: list[Callable[[str], None]] = []
+        """Told after each complete list but the first, with its namespace; empty for all of them."""
         self.synced = asyncio.Event()
         """Set once the cache has been filled for the first time."""
 
@@ -152,6 +154,9 @@ class Relist(Generic[T]):
         for key in self._cache._keys(self._namespace):
             if key not in self._seen:
                 self._cache._remove(*key)
+        if self._cache.synced.is_set():
+            for told in self._cache.relisted:
+                told(self._namespace)
 
 
 def without_managed_fields(obj: JsonObject) -> JsonObject:

@@ -42,7 +42,6 @@ CONNECT_SECONDS: Final = 10.0
 SILENCE_SECONDS: Final = 90.0
 """A watch that says nothing for so long is given up: the server sends a bookmark about once a minute (kube-apiserver,
 ``bookmarkFrequency``). A stream can be left without a sender, as when its kind is deleted and made anew."""
-CONNECTIONS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +313,8 @@ class Kube:
             headers["Content-Type"] = MERGE_PATCH if verb == "patch" else "application/json"
             data = json.dumps(body, separators=(",", ":")).encode()
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=CONNECTIONS)
+            # No limit: each watch holds one, six for each namespace, and who asks is bounded by the number of workers.
+            connector = aiohttp.TCPConnector(limit=0)
             self._session = aiohttp.ClientSession(
                 connector=connector, headers={"Accept": "application/json", "User-Agent": FIELD_MANAGER}
             )

@@ -136,16 +136,17 @@ class Queue:
         if again is not None:
             self._make_ready(key, again)
 
-    def failed(self, key: Key, at_least: float = 0.0) -> float:
+    def failed(self, key: Key, at_least: float = 0.0, *, at_most: float = BACKOFF_LIMIT_SECONDS) -> float:
         """The work on ``key`` failed: it comes back after a delay that doubles each time.
 
         Args:
             at_least: seconds that the server asked to wait.
+            at_most: seconds; where the cause is known to pass by itself.
         Returns:
             The delay in seconds.
         """
         count = self._failures[key] = self._failures.get(key, 0) + 1
-        bound = min(BACKOFF_LIMIT_SECONDS, BACKOFF_SECONDS * 2.0 ** min(count - 1, 32))
+        bound = min(at_most, BACKOFF_SECONDS * 2.0 ** min(count - 1, 32))
         delay = bound * (0.5 + self._chance.fraction() / 2)
         again = self._in_flight.pop(key, None)
         if again is not None:

@@ -24,6 +24,7 @@ changes."""
 
 QUIET_CONFLICTS: Final = 3
 """So often in a row an object may have changed under a reconciler before the log says so."""
+CONFLICT_LIMIT_SECONDS: Final = 10.0
 LEADERSHIP_SECONDS: Final = 0.25
 LONGEST_SECONDS: Final = 900.0
 """A reconciler that takes longer is cut off: its key would never be looked at again."""
@@ -94,8 +95,8 @@ async def _one(queue: Queue, key: Key, reconcile: Reconcile | None, longest_seco
         queue.give_back(key)  # nothing is taken before this replica leads again; if it never does, another one looks
         return "conflict"
     except ObjectChangedError as error:
-        # Somebody wrote between our reading and our writing. To read again is all it takes.
-        delay = queue.failed(key)
+        # Somebody wrote between our reading and our writing. To read again is all it takes, once the watch has told it.
+        delay = queue.failed(key, at_most=CONFLICT_LIMIT_SECONDS)
         if queue.failures(key) > QUIET_CONFLICTS:
             logger.warning("key=%s event=conflict again=%.1fs error=%s", key, delay, error.message)
         return "conflict"

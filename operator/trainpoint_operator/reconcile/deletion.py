@@ -77,7 +77,8 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
     except TrainpointError as error:
         text = f"{error.message}; {error.remedy}" if error.remedy else error.message
         await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.STORE_NOT_READY, text))
-        raise
+        logger.warning("key=%s/%s event=deletion-blocked error=%s", view.namespace, view.name, error.message)
+        return BLOCKED_SECONDS
     ctx.metrics.deleted(view.stored_bytes)
     await _let_go(view, ctx)
     logger.info("key=%s/%s event=deleted objects=%d bytes=%d", view.namespace, view.name, removed, view.stored_bytes)

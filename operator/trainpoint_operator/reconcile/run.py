@@ -37,6 +37,7 @@ from trainpoint_operator.views import CheckpointView, JobView, PodView
 logger = logging.getLogger(__name__)
 
 STORE_AWAY_SECONDS = 30.0
+UNWATCHED_SECONDS = 30.0
 ECHO_SECONDS = 1.0
 """Until the cache has what was just written."""
 _EVENTS: Final[Mapping[str, str]] = {
@@ -63,6 +64,8 @@ class Facts:
     """by UID, the pods of attempts whose end is not known yet, as last seen; None: never"""
     gone: frozenset[str]
     """UIDs of those that the API server has no more"""
+    unwatched: bool
+    """one of them is of no Job, so that nobody tells of its end"""
 
     @property
     def claim(self) -> JsonObject:
@@ -112,9 +115,12 @@ async def reconcile_run(key: Key, ctx: Context) -> float | None:
         _look_again_at_unfinished(facts, ctx)
     _look_again_at_corrupt(facts, ctx)
     waits = [STORE_AWAY_SECONDS] if unsent else []
-    more = await delete_older_files(facts.run, facts.checkpoints, facts.policy, ctx, over=verdict.over)
+    now = {**facts.run, "status": status}
+    more = await delete_older_files(now, facts.checkpoints, facts.policy, ctx, over=verdict.over)
     if more is not None:
         waits.append(more)
+    if facts.unwatched and not verdict.over:
+        waits.append(UNWATCHED_SECONDS)
     if told.ended:
         waits.append(ECHO_SECONDS)
     if verdict.next_look is not None:
@@ -163,6 +169,10 @@ async def _gather(key: Key, ctx: Context) -> Facts | None:
         policy=policy_of(run, key.namespace, ctx),
         seen=seen,
         gone=frozenset(gone),
+        unwatched=any(
+            pod is not None and uid not in gone and not pod.over and not ctx.caches.pods.by("uid", uid)
+            for uid, pod in seen.items()
+        ),
     )
 
 
@@ -266,6 +276,7 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
         return False
     if ctx.caches.stores.get(key.namespace, store) is None:
         return False  # looked for when the store is there
+    ctx.audits.discard(key)  # now: an object that vanishes meanwhile is for the next look
     task = _task(facts.run)
     nonces = {str(facts.claim["nonce"]), *(str(entry.get("nonce", "")) for entry in facts.known)}
     try:
@@ -274,14 +285,18 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
         app = any(timestamp_of(c.series) is not None for c in facts.checkpoints)
         kept = facts.policy.settings.app_files.keep_latest
         found = await asyncio.to_thread(look, catalog, task, recorded=recorded, nonces=nonces, app=app, kept=kept)
-    except TrainpointError as error:
+        for manifest in found.missing:
+            # It may have had an object that the watch had not told of, and that was deleted while others were recorded.
+            if not await asyncio.to_thread(catalog.is_deleted, task, manifest.snapshot.id):
+                await _record(manifest, facts, store, ctx)
+    except BaseException as error:
+        ctx.audits.add(key)
+        if not isinstance(error, TrainpointError):
+            raise
         logger.warning("key=%s event=inventory-failed error=%s", key, error.message)
         return True
-    for manifest in found.missing:
-        await _record(manifest, facts, store, ctx)
     if found.unknown:
         logger.info("key=%s event=not-recorded count=%d reason=%s", key, found.unknown, reasons.UNKNOWN_CLAIM)
-    ctx.audits.discard(key)
     return False
 
 

@@ -12,6 +12,7 @@ from tests.support.runs import (
     claim,
     coarse,
     ended,
+    entry,
     fine,
     pod_object,
     run_object,
@@ -237,7 +238,7 @@ def test_a_job_wakes_its_runs_when_something_about_it_changes(world: World) -> N
     assert world.apply("jobs", job_object(name="other")) == []
 
 
-def test_a_relist_that_finds_nothing_new_wakes_nobody(world: World) -> None:
+def test_the_first_list_that_finds_nothing_new_wakes_nobody(world: World) -> None:
     run, one, pod = run_object(status={"claim": claim(time=5)}), checkpoint_object(), pod_object(running(1))
     for plural, value in (("runs", run), ("checkpoints", one), ("pods", pod), ("jobs", job_object())):
         world.apply(plural, value)
@@ -247,6 +248,28 @@ def test_a_relist_that_finds_nothing_new_wakes_nobody(world: World) -> None:
     world.caches.jobs.replace([job_object()])
     assert world.woken() == []
     assert run["status"]["claim"]["time"] == fine(5)
+
+
+def test_each_later_list_has_runs_looked_at_and_what_something_is_waited_for(world: World) -> None:
+    run, waits, done = run_object(), checkpoint_object(1, state="Saving", saved=None), checkpoint_object(2)
+    going = checkpoint_object(3, deleted=9)
+    world.apply("runs", run)
+    for value in (waits, done, going):
+        world.apply("checkpoints", value)
+    world.caches.runs.replace([run])
+    assert world.woken() == []
+    world.caches.runs.replace([run])
+    assert world.woken() == sorted([RUN, checkpoint_key(waits), checkpoint_key(going)])
+
+
+def test_what_an_attempt_did_not_commit_is_looked_at_when_its_end_is_known_here(world: World) -> None:
+    """Not when it is written: until the watch tells it, its writer seems to be there."""
+    held = run_object(status={"claim": claim(0), "attempts": [entry(0)]})
+    unfinished = checkpoint_object(state="Saving", saved=None)
+    world.apply("runs", held)
+    world.apply("checkpoints", unfinished)
+    over = with_status(held, attempts=[{**entry(0), "result": "Completed"}])
+    assert world.apply("runs", over) == [checkpoint_key(unfinished)]
 
 
 def test_a_store_that_appears_wakes_the_runs_that_are_to_be_looked_for_in_it(world: World) -> None:
