@@ -45,6 +45,14 @@ def call_to_save(call: JsonObject) -> JsonObject:
     return {**call, "status": PENDING} if call.get("status") == RUNNING else call
 
 
+def calls_without(calls: Mapping[str, JsonObject], key: str) -> dict[str, JsonObject]:
+    """As if that one of them had not begun."""
+    found = dict(calls)
+    if key in found:
+        found[key] = {**{name: value for name, value in found[key].items() if name != "error"}, "status": PENDING}
+    return found
+
+
 def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:
     """A copy of them as a new process has them: only what succeeded counts as finished; what failed is tried again."""
     return {

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABCMeta
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Protocol
 
 from trainpoint.app.findings import Finding, Plan, What
 from trainpoint.app.values import copied, same
@@ -38,12 +38,20 @@ class _Built(ABCMeta):
         return made
 
 
+class Before(Protocol):
+    """A work as it was before a call."""
+
+    def state(self, work: Component) -> JsonObject:
+        """What is saved of it while that call runs."""
+        ...
+
+
 class Component(metaclass=_Built):
     """A node of an app's tree. Users derive from Flow and Work."""
 
     __slots__ = (
-        "__dict__", "__weakref__", "_tp_born", "_tp_calls", "_tp_from", "_tp_made", "_tp_parent", "_tp_plan",
-        "_tp_seen", "_tp_unfinished",
+        "__dict__", "__weakref__", "_tp_before", "_tp_born", "_tp_calls", "_tp_from", "_tp_made", "_tp_parent",
+        "_tp_plan", "_tp_seen", "_tp_unfinished",
     )  # fmt: skip
 
     _tp_kind: ClassVar[str]
@@ -61,6 +69,8 @@ class Component(metaclass=_Built):
     _tp_from: tuple[Component, int] | None
     """the list into which a constructor has put it, and its number there"""
     _tp_plan: Plan | None
+    _tp_before: Before | None
+    """what a work was like when the call began that runs; None: none runs, or it is saved as it is"""
     _tp_seen: object
     """what was captured last: :mod:`trainpoint.app.fragments`"""
 
@@ -71,6 +81,7 @@ class Component(metaclass=_Built):
         self._tp_from = None
         self._tp_unfinished = ()
         self._tp_plan = None
+        self._tp_before = None
         self._tp_seen = None
         super().__init__()  # of classes that are mixed in
 

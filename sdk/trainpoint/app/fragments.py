@@ -10,17 +10,28 @@ Nothing of what is kept is ever changed; there is new one instead. No component 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from operator import add, is_, itemgetter
 from typing import Any, Final, NamedTuple, cast
 
-from trainpoint.app.calls import call_to_save
+from trainpoint.app.calls import call_to_save, calls_without
 from trainpoint.app.children import SECTIONS
-from trainpoint.app.component import PLAIN, ROOT, Component, children_in, gone_since_born, later_than_born, variables_in
-from trainpoint.app.parts import encoded, encoded_call
+from trainpoint.app.component import (
+    PLAIN,
+    ROOT,
+    Component,
+    children_in,
+    dotted,
+    gone_since_born,
+    later_than_born,
+    variables_in,
+)
+from trainpoint.app.parts import decoded, encoded, encoded_call
 from trainpoint.app.structures import Dict, List, changes_of_dict, changes_of_list
-from trainpoint.app.tree import Flow
+from trainpoint.app.tree import Flow, Work
 from trainpoint.app.values import encode, quoted, text_of
 from trainpoint.app.watch import Watch, watch
 from trainpoint.errors import UnsupportedStateError
@@ -46,7 +57,12 @@ def _flow_text(component: Component, place: Place, is_item: bool) -> str:
     if type(flow).state_dict is _STATE_DICT:
         return _node_text(flow, place, is_item)
     kind: JsonObject = {"kind": flow._tp_kind} if is_item else {}  # one of its own: only that knows what has changed
-    return text_of(encoded({**kind, **flow.state_dict()}, _path(place)))
+    told = flow.state_dict()
+    if not isinstance(told, dict):
+        raise UnsupportedStateError(
+            f"state_dict() of {'.'.join(_path(place))} has returned {told!r}, not a dict", remedy="return the state"
+        )
+    return text_of(encoded({**kind, **told}, _path(place)))
 
 
 # --- flows and works --------------------------------------------------------------------------------------------------
@@ -117,7 +133,38 @@ class Node(NamedTuple):
     text: str
 
 
+class Held(NamedTuple):
+    """A work as it was when a call of it began."""
+
+    key: str
+    """of the call"""
+    node: Node
+
+    def text(self, work: Component, place: Place, is_item: bool) -> str:
+        """What is saved of it while the call runs: calls that were made since, variables of before."""
+        layout = replace(self.node.layout, is_item=is_item)
+        calls = calls_without(work._tp_calls.copy(), self.key)
+        return f"{{{_own(layout, self.node.texts, _call_texts(calls, self.node, place))}}}"
+
+    def state(self, work: Component) -> JsonObject:
+        return decoded(json.loads(self.text(work, (None, dotted(work)), False)))
+
+
+def hold(work: Work, key: str) -> None:
+    """A call of ``work`` is about to begin: until it has succeeded, it is saved as it is now.
+
+    Where it has a value that cannot be saved, the capture that meets it says so.
+    """
+    work._tp_before = None
+    with suppress(UnsupportedStateError):
+        _node_text(work, (None, dotted(work)), not isinstance(work._tp_parent, Flow))
+        if isinstance(work._tp_seen, Node):
+            work._tp_before = Held(key, work._tp_seen)
+
+
 def _node_text(component: Component, place: Place, is_item: bool) -> str:
+    if component._tp_before is not None:
+        return cast(Held, component._tp_before).text(component, place, is_item)
     seen = component._tp_seen
     found = seen.layout.found_in(component, is_item) if isinstance(seen, Node) else None
     if found is None or not isinstance(seen, Node):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from trainpoint.app.state import Report, capture, restore
 from trainpoint.app.tree import CheckpointContext, Flow, call_pending, install
 from trainpoint.clock import Clock, SystemClock
 from trainpoint.context import open_context
-from trainpoint.errors import NotInJobError, TrainpointError, UnsupportedStateError
+from trainpoint.errors import ComponentError, NotInJobError, TrainpointError, UnsupportedStateError
 from trainpoint.handle.narrate import logger, speak
 from trainpoint.policies.app_files import told
 
@@ -74,7 +74,7 @@ def run_app(
         baseline, report = "", None
         if begun is not None:
             report = restore(root, begun.document, strict=strict)
-            _tell(begun, report)
+            _tell(begun, report, root)
             baseline = begun.text_if_own
         with tempfile.TemporaryDirectory(
             prefix="trainpoint-app-", dir=context.environ.get(ENV_TEMP_DIR) or None, ignore_cleanup_errors=True
@@ -107,8 +107,11 @@ def run_app(
     return report
 
 
-def _tell(begun: Begin, report: Report) -> None:
+def _tell(begun: Begin, report: Report, root: Flow) -> None:
     logger.info("started from %s, saved after iteration %d", begun.name, begun.iteration)
+    saved, name = begun.document["app"].get("name"), type(root).__name__
+    if saved != name:
+        logger.warning("it is the state of the app %s, and this one is %s", saved, name)
     for what, names in (
         ("migrated", report.migrations),
         ("dropped, since the code has no place for it", report.dropped),
@@ -136,14 +139,12 @@ class Loop:
     """complete ones, over all starts"""
     was_stopped: bool = False
     """the attempt before had stopped itself, and was told to end before its works had ended"""
-    skipped: int = 0
-    """saves that were skipped, since works did not end in time"""
     scheduler: Scheduler = field(init=False)
     _in_round: bool = field(default=False, init=False)
     _begun: int = field(default=0, init=False)
     _seen: int = field(default=0, init=False)
     """calls that had been taken on or had ended when the hook was asked last"""
-    _told_skipped: bool = field(default=False, init=False)
+    _told_running: bool = field(default=False, init=False)
     _final_by: float | None = field(default=None, init=False)
     """until when works are waited for after SIGTERM; monotonic"""
     _final_taken: bool = field(default=False, init=False)
@@ -151,7 +152,9 @@ class Loop:
 
     def __post_init__(self) -> None:
         # A flow may wait in its round for what it has called; after the round no call begins that would be torn.
-        self.scheduler = Scheduler(ending=lambda: self.ckpt.preempted and not self._in_round)
+        self.scheduler = Scheduler(
+            ending=lambda: self.ckpt.preempted and not self._in_round, consistent=lambda: self.root.consistent
+        )
 
     def run(self) -> None:
         """Until the app stops or this process is asked to end. What is pending is saved, whatever happened."""
@@ -170,7 +173,7 @@ class Loop:
                 self.ckpt.finished = True
             worked = self.iteration > self._begun or self.was_stopped
             if self.ckpt.preempted and worked and not self._final_taken:
-                self._capture(last=True)  # whatever the hook says: what was done is not to be done again
+                self._capture()  # whatever the hook says: what was done is not to be done again
         except BaseException as error:
             self._end(error)
             raise
@@ -231,29 +234,31 @@ class Loop:
     def _save_if_wanted(self) -> None:
         self._seen = self.scheduler.changes
         self.root._tp_context = self._facts()
-        wanted = bool(self.root.should_save_checkpoint())
-        if (wanted or self.ckpt.save_requested) and not self._capture() and not self.ckpt.preempted:
-            self.skipped += 1
+        wanted: object = self.root.should_save_checkpoint()
+        if isinstance(wanted, Coroutine | Generator):  # which would always be true
+            wanted.close()
+            raise ComponentError(
+                f"should_save_checkpoint of {type(self.root).__qualname__} returns a {type(wanted).__name__}",
+                remedy="return True or False; it is no async function, and has no yield",
+            )
+        if wanted or self.ckpt.save_requested:
+            self._capture()
 
-    def _capture(self, *, last: bool = False) -> bool:
-        """Whether the state was taken; not, where works do not end in time."""
+    def _capture(self) -> None:
+        """Take the state once no call runs; of a work whose call takes longer, what it was before."""
         # Where none is at work, no call begins meanwhile: it is this thread that makes them.
         if not self.root.consistent or not self.scheduler.busy:
             self._take()
-            return True
+            return
         patience = float(self.root.consistent_seconds)
-        with self.scheduler.still(self._time_left(patience), anew=last) as running:
-            if not running:
-                self._take()
-                return True
-        if last or not (self.ckpt.preempted or self._told_skipped):  # after SIGTERM the last one follows
-            self._told_skipped = True
-            logger.warning(
-                "the state after iteration %d is not saved, since %s did not end %s; with consistent = False "
-                "the root flow is saved at once, and running works start again",
-                self.iteration, listed(running), "in time after SIGTERM" if last else f"within {patience:g} s",
-            )  # fmt: skip
-        return False
+        with self.scheduler.still(self._time_left(patience), anew=self.ckpt.preempted) as running:
+            if running and (self.ckpt.preempted or not self._told_running):
+                self._told_running = True
+                logger.info(
+                    "%s did not end %s: saved as it was before that call, which a restart makes again",
+                    listed(running), "in time after SIGTERM" if self.ckpt.preempted else f"within {patience:g} s",
+                )  # fmt: skip
+            self._take()
 
     def _time_left(self, patience: float) -> Callable[[], float]:
         """How long a capture goes on to wait for works; all that wait after SIGTERM have one limit together."""
@@ -265,7 +270,7 @@ class Loop:
                 return until - now
             if self._final_by is None:
                 self._final_by = max(self.ckpt.preempted_at + FINAL_SECONDS, now + FINAL_LEAST_SECONDS)
-            return min(until, self._final_by) - now
+            return self._final_by - now if patience > 0 else 0.0
 
         return left
 
@@ -318,11 +323,10 @@ class Loop:
         pace, saver = self.saver.pace, self.saver
         done = self.iteration - self._begun
         logger.info(
-            "%d iterations, %d checkpoints%s%s%s%s",
+            "%d iterations, %d checkpoints%s%s%s",
             done,
             saver.saved,
             f", the last one {saver.last_name}" if saver.saved else "",
             f"; {pace.coalesced} states came within a second and were replaced by later ones" if pace.coalesced else "",
             f"; {pace.unchanged} were unchanged" if pace.unchanged else "",
-            f"; {self.skipped} were skipped while works ran" if self.skipped else "",
         )

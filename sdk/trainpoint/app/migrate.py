@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from sysconfig import get_path
+from traceback import extract_tb
 from typing import Final
 
 from trainpoint.app.tree import Flow
@@ -13,6 +16,7 @@ from trainpoint.errors import ComponentError, IncompatibleStateError, Trainpoint
 from trainpoint.format.digest import JsonObject
 
 Migrate = Callable[[JsonObject], JsonObject]
+_NOT_THE_APPS: Final = (str(Path(__file__).parent), get_path("stdlib"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,9 @@ class Step:
 _STEPS: Final[list[Step]] = []
 
 
-def migration(version: str, *, to: str | None = None, app: type[Flow] | None = None) -> Callable[[Migrate], Migrate]:
+def migration(
+    version: str | int, *, to: str | int | None = None, app: type[Flow] | None = None
+) -> Callable[[Migrate], Migrate]:
     """Register a function that brings a state saved by ``version`` of an app one version further.
 
     It is given the state of the root (``vars``, ``calls``, ``flows``, ``works``, ``structures``), a copy that it may
@@ -45,6 +51,7 @@ def migration(version: str, *, to: str | None = None, app: type[Flow] | None = N
     Raises:
         ComponentError: there is one for that version already, or no next version.
     """
+    version = str(version)
     if to is None:
         if not re.fullmatch("[0-9]+", version):
             raise ComponentError(
@@ -53,7 +60,7 @@ def migration(version: str, *, to: str | None = None, app: type[Flow] | None = N
         to = str(int(version) + 1)
 
     def register(function: Migrate) -> Migrate:
-        step = Step(version, to, app, function)
+        step = Step(version, str(to), app, function)
         for other in list(_STEPS):
             if (other.version, other.app) == (step.version, step.app):
                 if other.name != step.name:
@@ -68,13 +75,13 @@ def migration(version: str, *, to: str | None = None, app: type[Flow] | None = N
     return register
 
 
-def migrated(state: JsonObject, saved: str, app: type[Flow]) -> tuple[JsonObject, tuple[str, ...]]:
+def migrated(state: JsonObject, saved: str, root: Flow) -> tuple[JsonObject, tuple[str, ...]]:
     """``state`` as the code's version would have saved it, and the steps that were taken, such as ``1 → 2``.
 
     Raises:
         IncompatibleStateError: the state is of a newer version than the code, a step is missing, or one has failed.
     """
-    wanted = str(app.app_version)
+    app, wanted = type(root), str(root.app_version)
     taken: list[str] = []
     version = saved
     been = {version}
@@ -108,11 +115,18 @@ def _apply(step: Step, state: JsonObject) -> JsonObject:
         raise
     except Exception as error:
         raise IncompatibleStateError(
-            f"{what} failed: {type(error).__name__}: {error}", remedy="nothing was restored; repair the migration"
+            f"{what} failed{line_of(error)}: {type(error).__name__}: {error}",
+            remedy="nothing was restored; repair the migration",
         ) from error
     if not isinstance(returned, dict):
         raise IncompatibleStateError(f"{what} returned {returned!r}", remedy="let it return the state: return state")
     return returned
+
+
+def line_of(error: BaseException) -> str:
+    """Where the app's own code was when it was raised: `` in line 12 of app.py``; empty where that is not known."""
+    lines = [f for f in extract_tb(error.__traceback__) if not f.filename.startswith(_NOT_THE_APPS)]
+    return f" in line {lines[-1].lineno} of {Path(lines[-1].filename).name}" if lines else ""
 
 
 def _no_way(saved: str, version: str, wanted: str) -> IncompatibleStateError:

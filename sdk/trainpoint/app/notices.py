@@ -41,6 +41,12 @@ class Notices:
                 listed(found),
                 EXIT_REFUSED,
             )
+        if found := self._new(of_another_class(self._root, self._made)):
+            logger.warning(
+                "of another class than the constructor makes: %s; a start from its checkpoints gives the state to what "
+                "that makes, unless a load_state_dict of its flow creates it",
+                listed(found),
+            )
 
     def _new(self, found: Iterable[tuple[Hashable, str]]) -> list[str]:
         new = []
@@ -59,16 +65,32 @@ def left_out(root: Flow) -> Iterator[tuple[Hashable, str]]:
                 yield (type(component), name), f"{'.'.join(path)}.{name}: its name begins with _"
 
 
-def created_later(root: Flow, made: Mapping[tuple[str, ...], type]) -> Iterator[tuple[Hashable, str]]:
+def created_later(root: Flow, made: Mapping[tuple[str, ...], type[Component]]) -> Iterator[tuple[Hashable, str]]:
     """Components that a new process of the same code would not have when it restores the state: where; by dotted name.
 
     Args:
         made: classes, by their paths, of those that the constructor makes.
     """
     for path, component in walk(root):
-        if made.get(path) is type(component) or path[:-1] not in made or any(map(_creates, ancestors(component))):
+        if _is_made(made.get(path), component) or path[:-1] not in made or any(map(_creates, ancestors(component))):
             continue
         yield path if isinstance(component._tp_parent, Flow) else path[:-1], ".".join(path)
+
+
+def of_another_class(root: Flow, made: Mapping[tuple[str, ...], type[Component]]) -> Iterator[tuple[Hashable, str]]:
+    """Components in the place of one of the same kind that the constructor makes: where; what they are."""
+    for path, component in walk(root):
+        first = made.get(path)
+        if first is None or first is type(component) or not _is_made(first, component):
+            continue
+        if not any(map(_creates, ancestors(component))):
+            name, told = type(component).__qualname__, first.__qualname__
+            yield (path, type(component)), f"{'.'.join(path)} is a {name}, not a {told}"
+
+
+def _is_made(made: type[Component] | None, component: Component) -> bool:
+    """Whether a new process has something there that the state of ``component`` fits."""
+    return made is not None and made._tp_kind == component._tp_kind
 
 
 def _creates(component: Component) -> bool:

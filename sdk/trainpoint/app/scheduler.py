@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from trainpoint.app.component import dotted
+from trainpoint.app.fragments import hold
 from trainpoint.app.tree import Work, cancel, execute
 from trainpoint.handle.narrate import logger
 
@@ -40,9 +41,16 @@ class Call:
 class Scheduler:
     """Threads for works. All but the works themselves is called by the thread of the loop."""
 
-    def __init__(self, *, ending: Callable[[], bool] = lambda: False) -> None:
-        """``ending``: whether this process is to end; from then on no call begins."""
+    def __init__(
+        self, *, ending: Callable[[], bool] = lambda: False, consistent: Callable[[], bool] = lambda: True
+    ) -> None:
+        """
+        Args:
+            ending: whether this process is to end; from then on no call begins.
+            consistent: whether a work that runs is to be saved as it was before its call.
+        """
         self._ending = ending
+        self._consistent = consistent
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._queue: deque[Call] = deque()
@@ -139,6 +147,8 @@ class Scheduler:
         while self._queue and not self._held and len(self._running) < AT_ONCE and not self._ending():
             call = self._queue.popleft()
             self._running.add(call)
+            if self._consistent():
+                hold(call.work, call.work._tp_key(call.args, call.kwargs))
             # A daemon: nobody can end a thread, and a process that was told to end must not wait for one.
             threading.Thread(target=self._run, args=(call,), name=f"trainpoint-work-{call.name}", daemon=True).start()
 

@@ -13,7 +13,7 @@ from trainpoint.app.component import ROOT, dotted, require_started
 from trainpoint.app.difference import Difference, difference_tree
 from trainpoint.app.findings import Plan, refusal
 from trainpoint.app.fragments import text_of_component
-from trainpoint.app.migrate import migrated
+from trainpoint.app.migrate import line_of, migrated
 from trainpoint.app.parts import decoded
 from trainpoint.app.tree import Flow, note_if_not_filled
 from trainpoint.app.undo import remember
@@ -170,9 +170,14 @@ def _prepared(root: Flow, state: JsonObject) -> tuple[JsonObject, tuple[str, ...
     _require_root(root)
     checked = check_state(state)
     found = decoded(checked["state"])
-    prepared, steps = migrated(found, checked["app"]["version"], type(root))
+    prepared, steps = migrated(found, checked["app"]["version"], root)
     if steps:
-        _check_component(prepared, (ROOT,), "Flow")
+        try:
+            _check_component(prepared, (ROOT,), "Flow")
+        except IncompatibleStateError as error:
+            error.message = f"after the migrations {', '.join(steps)} {error.message}"
+            error.remedy = "look at what they return"
+            raise
     return prepared, steps
 
 
@@ -191,8 +196,8 @@ def _go_through(root: Flow, state: JsonObject, strict: bool) -> tuple[Plan, Call
         if isinstance(error, OSError | MemoryError):
             raise  # which may be otherwise the next time
         raise IncompatibleStateError(
-            f"load_state_dict has failed: {type(error).__name__}: {error}",
-            remedy="nothing was restored; repair it: its line is in the traceback",
+            f"load_state_dict has failed{line_of(error)}: {type(error).__name__}: {error}",
+            remedy="nothing was restored; repair it",
         ) from error
     finally:
         root._tp_plan = None

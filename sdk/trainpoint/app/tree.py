@@ -75,9 +75,10 @@ class Flow(Component):
     app_version: ClassVar[str] = "1"
     """Of the root: the version of the app's state. Change it together with a ``@migration`` for the version before."""
     consistent: bool = True
-    """Of the root: no work runs while the state is captured. False: captured at once, running works start again."""
-    consistent_seconds: float = 30.0
-    """Of the root: how long a capture waits for running works before that save is skipped."""
+    """Of the root: no call of a work is saved half done. False: works are saved as they are just then. A call that runs
+    is made again after a restart."""
+    consistent_seconds: float = 5.0
+    """Of the root: how long a capture waits for calls that run. A work that takes longer is saved as it was before."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -246,6 +247,8 @@ class Work(Component):
         )
 
     def _tp_take(self) -> JsonObject:
+        if self._tp_before is not None:
+            return self._tp_before.state(self)
         return {**take_variables(self), "calls": calls_to_save(self._tp_calls)}
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
@@ -282,6 +285,7 @@ def execute(work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> 
         raise
     else:
         work._tp_calls[key] = {**made, "status": SUCCEEDED}
+        work._tp_before = None  # after that: until here it is saved as it was (and stays so where the call has failed)
     finally:
         work._tp_in_flight.discard(key)
 

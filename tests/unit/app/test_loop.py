@@ -20,6 +20,7 @@ from trainpoint import Checkpoint
 from trainpoint.app import CheckpointContext, Flow, start
 from trainpoint.app.loop import run_app
 from trainpoint.catalog.bucket import BucketCatalog
+from trainpoint.errors import ComponentError
 from trainpoint.policies.settings import AppFileSettings, PolicySettings, to_json
 from trainpoint.testing import MemoryStore
 
@@ -33,6 +34,15 @@ def test_the_newest_file_holds_the_state_of_the_last_true_and_none_a_later_one(c
     assert saved == sorted(set(saved))
     assert info(catalog).step == 4
     assert end_of(catalog) == ("Completed", 0, "")
+
+
+def test_a_hook_that_is_always_true_by_mistake_is_an_error(catalog: BucketCatalog) -> None:
+    class Main(Counts):
+        async def should_save_checkpoint(self) -> bool:  # type: ignore[override]
+            return False
+
+    with pytest.raises(ComponentError, match=r"should_save_checkpoint of .*Main returns a coroutine"):
+        run_app(Main(3))
 
 
 def test_a_hook_that_says_no_saves_nothing(catalog: BucketCatalog) -> None:

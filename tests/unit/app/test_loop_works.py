@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import random
+import sys
 import threading
+import time
 from typing import ClassVar
 
 import pytest
 
 from tests.support.apps import (
+    DEADLINE_SECONDS,
     AllAtOnce,
     Counts,
     Numbers,
@@ -19,24 +23,193 @@ from tests.support.apps import (
     end_of,
     saved_works,
     states,
+    terminate,
     wait_for,
 )
-from trainpoint.app import Flow, Work, start
+from trainpoint.app import Dict, Flow, List, Work, start
 from trainpoint.app.begin import AppCheckpoint
 from trainpoint.app.loop import run_app
+from trainpoint.app.scheduler import Scheduler
 from trainpoint.app.state import capture, restore
-from trainpoint.app.tree import call_pending
+from trainpoint.app.tree import call_pending, install
 from trainpoint.catalog.bucket import BucketCatalog
 from trainpoint.errors import (
     UnsupportedStateError,
 )
+from trainpoint.format.digest import JsonObject
 
 pytestmark = pytest.mark.usefixtures("launched")
 
 
-def test_no_state_is_taken_while_a_work_runs(catalog: BucketCatalog) -> None:
+def test_while_a_work_runs_it_is_saved_as_it_was_before_its_call(catalog: BucketCatalog) -> None:
     run_app(WithSlow(3))
-    assert saved_works(catalog) == [(1, ["succeeded"])]
+    assert saved_works(catalog)[0] == (0, ["pending"])
+    assert saved_works(catalog)[-1] == (1, ["succeeded"])
+
+
+def test_a_state_waits_for_works_that_end_soon(catalog: BucketCatalog) -> None:
+    class Main(WithSlow):
+        consistent_seconds = DEADLINE_SECONDS
+
+        def run(self) -> None:
+            threading.Timer(0.2, self.w._go.set).start()
+            super().run()
+
+    run_app(Main(1))
+    assert set(map(str, saved_works(catalog))) == {"(1, ['succeeded'])"}
+
+
+def test_the_hooks_yes_is_followed_also_where_a_work_outlasts_the_wait_and_the_app_then_stops(
+    catalog: BucketCatalog,
+) -> None:
+    class Main(WithSlow):
+        def should_save_checkpoint(self) -> bool:
+            return self.n == 2
+
+    run_app(Main(3))
+    assert saved_works(catalog) == [(0, ["pending"])]
+
+
+class Halves(Work):
+    """Is half way for as long as it is not let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun, self._go = threading.Event(), threading.Event()
+        self.half = 0
+        self.table: dict[str, list[int]] = {"rows": []}
+
+    def run(self, number: int) -> None:
+        self.half += 1
+        self.table["rows"].append(number)
+        self._begun.set()
+        assert self._go.wait(DEADLINE_SECONDS)
+        self.half += 1
+        self.table["rows"].append(number)
+
+
+class Own(Flow):
+    """Says itself what its state is."""
+
+    def __init__(self, work: Halves) -> None:
+        super().__init__()
+        self.w = work
+
+    def state_dict(self) -> JsonObject:
+        return super().state_dict()
+
+
+class Places(Flow):
+    """Works in every place where one can be."""
+
+    consistent_seconds = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+        self.called = False
+        self.w, self.items, self.named, self.own = Halves(), List(Halves()), Dict(x=Halves()), Own(Halves())
+
+    def works(self) -> list[Halves]:
+        return [self.w, self.items[0], self.named["x"], self.own.w]
+
+    def run(self) -> None:
+        self.n += 1
+        if not self.called:
+            self.called = True
+            for work in self.works():
+                work.run(1)
+            for work in self.works():
+                assert work._begun.wait(DEADLINE_SECONDS)
+            for work in self.works():
+                work.run(2)
+        if self.n == 3:
+            for work in self.works():
+                work._go.set()
+            self.stop()
+
+    def should_save_checkpoint(self) -> bool:
+        return self.n == 2
+
+
+def test_nothing_half_done_is_saved_wherever_a_work_is_and_no_call_is_lost(catalog: BucketCatalog) -> None:
+    run_app(Places())
+    (state,) = [one["state"] for one in states(catalog)]
+    own = state["flows"]["own"]["works"]["w"]
+    items, named = (state["structures"][name]["items"] for name in ("items", "named"))
+    works = [state["works"]["w"], *items, named["x"], own]
+    assert [work["vars"] for work in works] == [{"half": 0, "table": {"rows": []}}] * 4
+    for work in works:
+        calls = [(call["args"], call["status"]) for call in work["calls"].values()]
+        assert calls == [([1], "pending"), ([2], "pending")]
+    again = Places()
+    for work in again.works():
+        work._go.set()
+    restore(again, states(catalog)[0])
+    call_pending(again)
+    assert [(work.half, work.table["rows"]) for work in again.works()] == [(4, [1, 1, 2, 2])] * 4
+
+
+def test_a_call_that_has_failed_as_the_process_was_told_to_end_leaves_nothing_half_done(catalog: BucketCatalog) -> None:
+    class Fails(Halves):
+        def run(self, number: int) -> None:
+            self.half += 1
+            raise RuntimeError("its pod ends")
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Fails()
+
+        def run(self) -> None:
+            terminate()
+            self.w.run(1)
+            wait_for(lambda: self.w.has_failed)
+
+    with pytest.raises(SystemExit):
+        run_app(Main())
+    (work,) = [one["state"]["works"]["w"] for one in states(catalog)]
+    assert work["vars"]["half"] == 0
+    assert [call["status"] for call in work["calls"].values()] == ["pending"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whenever_it_is_taken_a_state_has_a_call_wholly_or_not_at_all(seed: int) -> None:
+    """Calls end while their state is taken, as they like."""
+    chance, interval = random.Random(seed), sys.getswitchinterval()
+
+    class Counts(Work):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = self.two = 0
+
+        def run(self, number: int) -> None:
+            self.one += 1
+            time.sleep(chance.choice([0, 0, 0.0005]))
+            self.two += 1
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.works = List(*(Counts() for _ in range(4)))
+
+    root = Main()
+    scheduler = Scheduler()
+    install(root, scheduler)
+    sys.setswitchinterval(1e-5)
+    try:
+        for number in range(40):
+            for work in root.works:
+                work.run(number)
+            with scheduler.still(lambda: 0.0):
+                state = capture(root).state["state"]
+            for work in state["structures"]["works"]["items"]:
+                done = sum(call["status"] == "succeeded" for call in work["calls"].values())
+                assert (work["vars"]["one"], work["vars"]["two"]) == (done, done)
+                assert len(work["calls"]) == number + 1
+    finally:
+        sys.setswitchinterval(interval)
+    wait_for(lambda: not scheduler.busy)
 
 
 def test_the_loop_does_not_spin_while_there_is_nothing_but_a_work_to_wait_for(catalog: BucketCatalog) -> None:

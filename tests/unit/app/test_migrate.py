@@ -179,9 +179,9 @@ def breaks_the_shape(state: State) -> State:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        (fails, "fails) failed: KeyError: 'old_name'"),
+        (fails, f"fails) failed in line {fails.__code__.co_firstlineno + 2} of test_migrate.py: KeyError: 'old_name'"),
         (returns_nothing, "returns_nothing) returned None"),
-        (breaks_the_shape, "works of root is no object"),
+        (breaks_the_shape, "after the migrations 1 → 2 works of root is no object"),
     ],
 )
 def test_a_migration_that_goes_wrong_is_named_and_nothing_is_restored(step: Any, message: str) -> None:
@@ -194,6 +194,20 @@ def test_a_migration_that_goes_wrong_is_named_and_nothing_is_restored(step: Any,
     assert raised.value.exit_code == 86
     assert document == saved(Old())
     assert app.new_name == 0
+
+
+def test_versions_may_be_numbers_and_the_constructor_may_set_the_codes() -> None:
+    class Set(New):
+        def __init__(self) -> None:
+            super().__init__()
+            self.app_version = 3  # type: ignore[assignment, misc]
+
+    migration(1)(first_step)
+    migration(2, to=3)(lambda state: state)
+    for state in (saved(Old()), saved(Set())):
+        app = Set()
+        restore(app, state)
+    assert saved(Set())["app"]["version"] == "3"
 
 
 def test_a_migration_may_refuse_with_an_error_of_its_own_family() -> None:

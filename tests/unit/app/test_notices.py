@@ -8,7 +8,7 @@ import pytest
 
 from trainpoint.app import Flow, List, Work
 from trainpoint.app.component import walk
-from trainpoint.app.notices import Notices, created_later, left_out, listed
+from trainpoint.app.notices import Notices, created_later, left_out, listed, of_another_class
 from trainpoint.format.digest import JsonObject
 
 
@@ -52,7 +52,7 @@ def test_what_is_created_later_is_named_by_its_topmost_component() -> None:
     assert later(Main()) == ["root.inner.late", "root.parts.1", "root.late"]
 
 
-def test_a_component_of_another_class_in_the_same_place_is_one_that_was_created_later() -> None:
+def test_a_component_of_another_class_in_the_same_place_is_told() -> None:
     root = Main()
     made = {path: type(component) for path, component in walk(root)}
     root.inner.w = Work()
@@ -62,7 +62,13 @@ def test_a_component_of_another_class_in_the_same_place_is_one_that_was_created_
         pass
 
     root.inner.w = Other()
+    assert list(created_later(root, made)) == [], "the constructor makes a work there, to which its state is given"
+    (told,) = [text for _, text in of_another_class(root, made)]
+    assert told.startswith("root.inner.w is a ")
+    assert told.endswith("Other, not a Work")
+    root.inner.w = Flow()  # type: ignore[assignment]
     assert [name for _, name in created_later(root, made)] == ["root.inner.w"]
+    assert list(of_another_class(root, made)) == []
 
 
 def test_a_flow_that_creates_it_itself_is_trusted() -> None:

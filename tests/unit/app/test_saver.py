@@ -5,16 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
-from trainpoint.app.saver import Keeper, Offer, Pace
+from trainpoint import Checkpoint
+from trainpoint.app.saver import Keeper, Offer, Pace, Saver
 from trainpoint.app.state import Captured
 from trainpoint.errors import ClusterPermissionError, PinnedError, StorePermissionError, StoreUnreachableError
 from trainpoint.format.layout import SnapshotId, TaskPath
 from trainpoint.format.reference import CheckpointRef
 from trainpoint.policies.app_files import file_name
 from trainpoint.policies.settings import AppFileSettings
+from trainpoint.testing import FakeClock
 
 TASK = TaskPath("app", "run-1", "main")
 
@@ -126,6 +131,16 @@ class Deletions:
 def grow(keeper: Keeper, count: int) -> None:
     for timestamp in range(count):
         keeper.add(timestamp, ref(timestamp))
+
+
+def test_a_folder_that_a_cleaner_has_taken_is_made_again(tmp_path: Path) -> None:
+    ckpt = SimpleNamespace(save=lambda file, **_: ref(1) if file.exists() else None)
+    keeper = Keeper(Deletions(), AppFileSettings(), {})
+    saver = Saver(cast(Checkpoint, ckpt), tmp_path / "gone", keeper, FakeClock(), None)
+    saver.offer(state(1))
+    saver.close()
+    saver.raise_failed()
+    assert list(keeper.refs.values()) == [ref(1)]
 
 
 def test_older_ones_than_the_last_twenty_go_as_new_ones_come() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 import threading
 from typing import Any
@@ -245,6 +246,40 @@ def test_a_work_may_change_its_attributes_while_the_state_is_captured() -> None:
     assert len(texts) > 1, "nothing has changed meanwhile"
     for text in texts:
         check_state(json.loads(text))
+
+
+class Says(Flow):
+    """Says itself what its state is, and takes it."""
+
+    def __init__(self, told: object = None) -> None:
+        super().__init__()
+        self.v, self._told = 1, told
+
+    def state_dict(self) -> Any:
+        return {"custom": self.v} if self._told is None else self._told
+
+    def load_state_dict(self, flow_state: Any, children_states: Any, strict: bool = True) -> None:
+        self.v = flow_state["custom"]
+
+
+class Holds(Flow):
+    def __init__(self, inner: Says) -> None:
+        super().__init__()
+        self.inner = inner
+
+
+def test_a_flow_beneath_another_may_say_its_state_in_its_own_words() -> None:
+    app, again = Holds(Says()), Holds(Says())
+    app.inner.v = 7
+    restore(again, saved(app))
+    assert again.inner.v == 7
+
+
+@pytest.mark.parametrize("told", [[], 5], ids=repr)
+def test_what_a_flow_says_of_its_state_is_a_dict(told: object) -> None:
+    app = Holds(Says(told))
+    with pytest.raises(UnsupportedStateError, match=r"state_dict\(\) of root.inner has returned .*, not a dict"):
+        capture(app)
 
 
 # --- the seed's class -------------------------------------------------------------------------------------------------
@@ -649,7 +684,9 @@ def test_an_error_of_the_apps_own_code_takes_everything_back(
     assert everything(app) == before
     if isinstance(error, KeyError):  # a mistake in the code, which the next start would meet again
         assert isinstance(raised.value, IncompatibleStateError)
-        assert raised.value.message == "load_state_dict has failed: KeyError: 'mine'"
+        assert re.fullmatch(
+            r"load_state_dict has failed in line [0-9]+ of test_state.py: KeyError: 'mine'", raised.value.message
+        )
         assert raised.value.__cause__ is error
     else:
         assert raised.value is error

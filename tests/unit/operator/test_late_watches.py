@@ -128,8 +128,10 @@ async def tell(story: Story) -> None:
     ],
     ids=["late", "late, and the Lease too", "late, with faults", "late, with faults and new lists"],
 )
-def test_older_files_go_and_nothing_else(trouble: Trouble, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    logging.getLogger("trainpoint_operator").setLevel(logging.CRITICAL)
+def test_older_files_go_and_nothing_else(
+    trouble: Trouble, seed: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, logger="trainpoint_operator")
     world = LateWorld(seed, trouble)
     monkeypatch.setattr(asyncio, "to_thread", world.in_thread)
     story = Story(world)

@@ -296,6 +296,23 @@ def test_a_watch_tells_what_changes_from_a_version_on() -> None:
     run(scenario)
 
 
+def test_many_watches_leave_room_for_requests() -> None:
+    """Six for each namespace that an operator is told to watch."""
+
+    async def scenario(api: ApiDouble, kube: Kube) -> None:
+        watching = [
+            asyncio.create_task(take(kube.watch(RUNS, f"team-{number}", resource_version="100"), 1))
+            for number in range(150)
+        ]
+        await eventually(lambda: "" if api.watching >= 150 else str(api.watching), what="all watches")
+        assert await kube.get(PODS, "team", "none") is None
+        for one in watching:
+            one.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
+
+    run(scenario)
+
+
 def test_a_watch_from_a_version_that_is_forgotten_is_gone() -> None:
     async def scenario(api: ApiDouble, kube: Kube) -> None:
         api.put(RUNS, "team", "a")
