@@ -43,8 +43,12 @@ def check_name(kind: str, value: str) -> str:
 
 
 def suggest_name(text: str) -> str:
-    """The nearest usable name: other characters become ``-``, ends are trimmed, ``unnamed`` if nothing is left."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:63].strip("-_.") or "unnamed"
+    """The nearest usable name: other characters become ``-``, ends are trimmed.
+
+    Where nothing is left it is ``unnamed-`` and eight hexadecimal digits, so that two of those are not taken for one.
+    """
+    near = re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:63].strip("-_.")
+    return near or f"unnamed-{digest_of(text.encode(errors='backslashreplace'))[:8]}"
 
 
 def check_index(value: str) -> str:

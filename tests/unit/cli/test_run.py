@@ -97,7 +97,8 @@ def test_help_needs_no_program() -> None:
         (("./train.sh",), "train.sh"),
         (("python", "-m", "pkg.train"), "python"),
         (("python", "my script.py"), "my-script"),
-        (("/usr/bin/...",), "unnamed"),
+        (("/usr/bin/...",), "unnamed-2f1145ba"),
+        (("python", "é.py"), "unnamed-46d0ec74"),
     ],
 )
 def test_the_workflow_is_named_by_the_script(command: tuple[str, ...], workflow: str) -> None:
