@@ -43,6 +43,8 @@ class Context:
     sights: LastSights
     audits: set[Key]
     """runs whose place in the bucket is to be compared with the objects there are"""
+    spared: dict[str, float]
+    """older files of apps that the rule cannot delete just now, by UID: until when they are not tried; monotonic"""
     metrics: Metrics
     leads: Callable[[], bool]
     """whether this replica still holds the Lease"""

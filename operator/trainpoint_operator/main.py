@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -79,13 +81,21 @@ def _job_of_run(run: JsonObject) -> Sequence[str]:
     return (f"{run['metadata']['namespace']}/{job}",) if job else ()
 
 
-async def operate(options: Options, environ: Mapping[str, str]) -> None:
-    """Until a signal comes; LeaseLostError where another replica took over."""
+async def operate(options: Options, environ: Mapping[str, str], ended: threading.Event) -> None:
+    """Until a signal comes, which sets ``ended``; LeaseLostError where another replica took over."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def end() -> None:
+        ended.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the loop is closed: also while its threads are waited for
+        loop.add_signal_handler(number, end)
     clock, chance = SystemClock(), SystemChance()
     metrics = Metrics()
     # One for each worker, and for probes that were given up and still wait for a store that is away.
     threads = ThreadPoolExecutor(options.workers * 4, thread_name_prefix="store")
-    asyncio.get_running_loop().set_default_executor(threads)
+    loop.set_default_executor(threads)
     async with Kube(find_connection(environ, clock), observe=metrics.requested) as kube:
         queue = Queue(clock, chance, taken=metrics.taken, retried=metrics.retried)
         kept = caches()
@@ -112,6 +122,7 @@ async def operate(options: Options, environ: Mapping[str, str]) -> None:
             enqueue=queue.add,
             sights=sights,
             audits=audits,
+            spared={},
             metrics=metrics,
             leads=elector.leads,
             clock=clock,
@@ -130,7 +141,6 @@ async def operate(options: Options, environ: Mapping[str, str]) -> None:
             kind: _bound(reconcile, context) for kind, reconcile in RECONCILERS.items()
         }
         logger.info("event=started identity=%s namespaces=%s", identity, ",".join(options.watch) or "all")
-        stop = asyncio.Event()
         background: list[Coroutine[Any, Any, None]] = [
             *(informer.run() for informer in informers),
             health.serve(options.host, options.port),
@@ -215,14 +225,14 @@ def main() -> int:
     try:
         options = Options.of(os.environ)
         configure(options.log_format, options.log_level)
-        while True:
+        ended = threading.Event()
+        while not ended.is_set():
             try:
-                asyncio.run(operate(options, os.environ))  # with its threads
+                asyncio.run(operate(options, os.environ, ended))  # with its threads
             except LeaseLostError as error:
                 # In this process: the kubelet would let a container that ends often wait for minutes.
                 logger.warning("event=begins-anew reason=%s", error)
-            else:
-                return 0
     except TrainpointError as error:
         sys.stderr.write(f"trainpoint operator: {error.message}; {error.remedy}\n")
         return 2
+    return 0

@@ -76,7 +76,7 @@ class Routes:
         for run in self._caches.runs.all(namespace):
             self._in_a_while(RUNS.kind, run["metadata"])
         for one in self._caches.checkpoints.all(namespace):
-            if one.deletion is not None or one.state in ("", "Saving", "Committed"):
+            if _is_waiting(one):
                 self._in_a_while(CHECKPOINTS.kind, one.meta)
 
     def _in_a_while(self, kind: str, meta: JsonObject) -> None:
@@ -102,6 +102,10 @@ class Routes:
         meta = one["metadata"]
         self._enqueue(Key(STORES.kind, meta["namespace"], meta["name"]), 0.0)
         self._enqueue(Key(POLICIES.kind, meta["namespace"], ""), 0.0)
+        if new is not None and _is_ready(new) and not (old is not None and _is_ready(old)):
+            for waits in self._caches.checkpoints.by("store", f"{meta['namespace']}/{meta['name']}"):
+                if _is_waiting(waits):
+                    self._in_a_while(CHECKPOINTS.kind, waits.meta)
         if old is None:  # now it can be looked into
             for key in self._audits:
                 if key.namespace == meta["namespace"]:
@@ -134,6 +138,15 @@ class Routes:
 def _checkpoint_facts(one: CheckpointView) -> tuple[object, ...]:
     """What its reconciler acts upon; not what it writes."""
     return one.generation, one.deletion, one.finalizers, one.commit, one.state
+
+
+def _is_waiting(one: CheckpointView) -> bool:
+    """Whether there is something left to be done about it."""
+    return one.deletion is not None or one.state in ("", "Saving", "Committed")
+
+
+def _is_ready(store: JsonObject) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in store.get("status", {}).get("conditions", ()))
 
 
 def _shown(one: CheckpointView) -> tuple[object, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -69,7 +68,7 @@ def settings() -> kopf.OperatorSettings:
 
 
 async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) -> None:
-    """Until ``stop`` is set, or a signal comes.
+    """Until ``stop`` is set.
 
     kopf has a thread and an event loop of its own. Where it ends, as it does where a kind is deleted, it cancels every
     task of its loop that is younger than itself, "even if those tasks were created by other means"
@@ -84,16 +83,12 @@ async def run(enqueue: Enqueue, namespaces: Sequence[str], stop: asyncio.Event) 
         if not ending.is_set():  # else that loop may be closed
             loop.call_soon_threadsafe(enqueue, key, after)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     thread = threading.Thread(target=_watch, args=(told, tuple(namespaces), ending), name="kopf", daemon=True)
     thread.start()
     try:
         await stop.wait()
     finally:
         ending.set()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 def _watch(told: Enqueue, namespaces: Sequence[str], ending: threading.Event) -> None:

@@ -82,3 +82,24 @@ def test_a_process_that_lost_its_lease_stands_by_and_works_again(team: Team, tmp
     assert said().count("event=begins-anew") == 1
     assert "Traceback" not in said()
     assert root.get(lease).expect(200)["spec"]["holderIdentity"] == "", "and gives the Lease back at its end"
+
+
+def test_a_process_that_waits_for_its_turn_or_for_a_store_ends_when_it_is_told_to(team: Team, tmp_path: Path) -> None:
+    """Also as the first process of a container, which no signal ends that nobody has asked for."""
+    log = tmp_path / "operator.log"
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{team.namespace}/leases/{NAME}"
+    spec = {"holderIdentity": "another", "leaseDurationSeconds": 3600}
+    held = team.root.get(lease)
+    if held.status == 404:
+        meta = {"name": NAME, "namespace": team.namespace}
+        body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec}
+        team.root.post(lease.rpartition("/")[0], body).expect(201)
+    else:
+        team.root.patch(lease, {"spec": spec}).expect(200)
+    with operator(team, log) as process:
+        until(
+            lambda: "" if "event=started" in log.read_text(encoding="utf-8") else "not yet",
+            seconds=60, what="its start", more=lambda: log.read_text(encoding="utf-8"),
+        )  # fmt: skip
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text(encoding="utf-8")

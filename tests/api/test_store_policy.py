@@ -69,6 +69,7 @@ class Reconciled:
                     enqueue=Enqueued(),
                     sights=LastSights(),
                     audits=set(),
+                    spared={},
                     metrics=Metrics(),
                     leads=lambda: True,
                     clock=self.clock,

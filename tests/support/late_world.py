@@ -158,6 +158,7 @@ class LateWorld:
             enqueue=queue.add,
             sights=LastSights(),
             audits=set(),
+            spared={},
             metrics=Metrics(),
             leads=self._leads,
             clock=self.clock,

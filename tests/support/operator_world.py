@@ -47,6 +47,7 @@ class World:
             enqueue=self.enqueued,
             sights=LastSights(),
             audits=set(),
+            spared={},
             metrics=Metrics(),
             leads=lambda: True,
             clock=self.clock,

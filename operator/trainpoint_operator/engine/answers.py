@@ -34,6 +34,10 @@ class GoneError(ObjectChangedError):
     """410: the server no longer has the history from that resourceVersion on; list again."""
 
 
+class RuleObjectsError(ObjectChangedError):
+    """A rule of its kind, or of somebody's admission, objects: to an object as it is by now, or for good."""
+
+
 class ThrottledError(ClusterUnreachableError):
     """429 or 503 with Retry-After: the server asks to wait."""
 
@@ -77,8 +81,10 @@ async def understood(what: str, response: aiohttp.ClientResponse) -> TrainpointE
         return GoneError(f"cannot {what}: {said}", remedy="list again")
     if status == 409 and body.get("reason") == "AlreadyExists":
         return ExistsError(said)
-    if status in (400, 409, 422):
+    if status == 409:
         return ObjectChangedError(f"cannot {what}: {said}", remedy="read it again")
+    if status in (400, 422):
+        return RuleObjectsError(f"cannot {what}: {said}", remedy="read it again; see which rule it is, and whose")
     if status in (401, 403):
         return ClusterPermissionError(
             f"cannot {what}: {said}",

@@ -11,9 +11,10 @@ from typing import Final
 import aiohttp
 
 from trainpoint.errors import ObjectChangedError, TrainpointError
+from trainpoint_operator.engine.answers import RuleObjectsError
 from trainpoint_operator.engine.kube import ThrottledError
 from trainpoint_operator.engine.lease import NotLeadingError
-from trainpoint_operator.engine.queue import Queue
+from trainpoint_operator.engine.queue import BACKOFF_LIMIT_SECONDS, Queue
 from trainpoint_operator.engine.resources import Key
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,8 @@ async def _one(queue: Queue, key: Key, reconcile: Reconcile | None, longest_seco
         return "conflict"
     except ObjectChangedError as error:
         # Somebody wrote between our reading and our writing. To read again is all it takes, once the watch has told it.
-        delay = queue.failed(key, at_most=CONFLICT_LIMIT_SECONDS)
+        lasting = isinstance(error, RuleObjectsError)
+        delay = queue.failed(key, at_most=BACKOFF_LIMIT_SECONDS if lasting else CONFLICT_LIMIT_SECONDS)
         if queue.failures(key) > QUIET_CONFLICTS:
             logger.warning("key=%s event=conflict again=%.1fs error=%s", key, delay, error.message)
         return "conflict"

@@ -20,9 +20,10 @@ from trainpoint.format.digest import JsonObject
 from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.app_files import BATCH, by_rule, is_needed, needed
-from trainpoint_operator.engine.resources import CHECKPOINTS, RUNS
+from trainpoint_operator.engine.answers import RuleObjectsError
+from trainpoint_operator.engine.resources import CHECKPOINTS, JOBS, RUNS
 from trainpoint_operator.reconcile.policies import RunPolicy
-from trainpoint_operator.views import CheckpointView
+from trainpoint_operator.views import CheckpointView, JobView
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,9 @@ MOST: Final = 50
 """in one go; then other runs have their turn"""
 AGAIN_SECONDS: Final = 1.0
 STORE_AWAY_SECONDS: Final = 30.0
-REFUSED_SECONDS: Final = 300.0
-REFUSALS: Final = 3
-"""So many, and it does not ask for the others."""
+SPARED_SECONDS: Final = 900.0
+SPARED: Final = 10_000
+"""Remembered at once."""
 
 
 async def delete_older_files(
@@ -57,40 +58,58 @@ async def delete_older_files(
         text = f"older checkpoints of the app stay: {policy.unknown}"
         await ctx.events.event(RUNS.typed(run), reasons.OLDER_FILES_STAY, text, warning=True, action="Delete")
         return None
-    runs = [
-        one for one in ctx.caches.runs.all(found[0].namespace) if one["metadata"]["name"] != run["metadata"]["name"]
-    ]
-    names = needed([run, *runs], ctx.caches.jobs.all(found[0].namespace))
-    going = [one for one in found if not is_needed(one, names)]
-    if not going or (not over and len(going) < BATCH):
+    now, own = ctx.clock.monotonic(), needed([run], ())
+    going = [one for one in found if ctx.spared.get(one.uid, 0.0) <= now and not is_needed(one, own)]
+    if not _are_enough(going, over):
         return None
-    return await _delete_all(going, ctx)
+    going = await _unneeded(going, run, ctx)
+    return await _delete_all(going, ctx) if _are_enough(going, over) else None
+
+
+def _are_enough(going: Sequence[CheckpointView], over: bool) -> bool:
+    return len(going) >= (1 if over else BATCH)
+
+
+async def _unneeded(going: Sequence[CheckpointView], run: JsonObject, ctx: Context) -> list[CheckpointView]:
+    """Those that nobody else needs. By the caches first; then by the API server, since a watch may be late."""
+    namespace, name = run["metadata"]["namespace"], run["metadata"]["name"]
+    others = [one for one in ctx.caches.runs.all(namespace) if one["metadata"]["name"] != name]
+    names = needed(others, ctx.caches.jobs.all(namespace))
+    left = [one for one in going if not is_needed(one, names)]
+    if left:
+        runs = (await ctx.kube.list(RUNS, namespace)).items
+        jobs = [JobView.of(one) for one in (await ctx.kube.list(JOBS, namespace)).items]
+        names = needed(runs, jobs)
+    return [one for one in left if not is_needed(one, names)]
 
 
 async def _delete_all(going: Sequence[CheckpointView], ctx: Context) -> float | None:
     """As many as are due in one go; seconds until the next look, if it has to be sooner than the next list."""
-    begun = refused = 0
     changed: ObjectChangedError | None = None
-    for one in going:
-        if begun >= MOST:
-            return AGAIN_SECONDS
+    for one in going[:MOST]:
         try:
-            begun += await _delete(one, ctx)
+            if not await _delete(one, ctx):
+                _spare(one, ctx)
+        except (ClusterPermissionError, RuleObjectsError) as error:  # our roles are older, or somebody guards this one
+            _spare(one, ctx)
+            logger.warning("key=%s/%s event=older-file-stays error=%s", one.namespace, one.name, error.message)
         except ClusterUnreachableError:
             raise
         except ObjectChangedError as error:
             changed = error  # pinned, perhaps: it is looked at again as it is now
-        except ClusterPermissionError as error:  # our roles are of an earlier version, or somebody guards this one
-            logger.warning("key=%s/%s event=older-file-stays error=%s", one.namespace, one.name, error.message)
-            refused += 1
-            if refused >= REFUSALS:
-                return REFUSED_SECONDS
         except TrainpointError as error:
             logger.warning("key=%s/%s event=older-files-stay error=%s", one.namespace, one.name, error.message)
             return STORE_AWAY_SECONDS
     if changed is not None:
         raise changed
-    return REFUSED_SECONDS if refused else None
+    return AGAIN_SECONDS if len(going) > MOST else None
+
+
+def _spare(one: CheckpointView, ctx: Context) -> None:
+    """Not tried again for a while, so that a save each second does not ask each second."""
+    if len(ctx.spared) >= SPARED:
+        ctx.spared.clear()
+    ctx.spared[one.uid] = ctx.clock.monotonic() + SPARED_SECONDS
 
 
 async def _delete(one: CheckpointView, ctx: Context) -> bool:

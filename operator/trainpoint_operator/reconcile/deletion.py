@@ -8,7 +8,7 @@ import logging
 from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.marks import read_pin
-from trainpoint.errors import ClusterUnreachableError, TrainpointError
+from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, TrainpointError
 from trainpoint.policies.app_files import told
 from trainpoint.policies.settings import AppFileSettings
 from trainpoint_operator.conditions import Condition
@@ -69,21 +69,30 @@ async def _delete_bytes(view: CheckpointView, ctx: Context) -> float | None:
             text = f"it is pinned in the store ({pin}); once it is no longer needed: trainpoint unpin {view.name}"
             await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.PINNED_IN_STORE, text))
             return BLOCKED_SECONDS
+        if not await _is_as_seen(view, ctx):
+            raise ObjectChangedError(f"{view.name} has changed since its deletion began", remedy="look at it again")
+        ctx.must_lead()
         rule = _rule(view, ctx)
         by = "the operator, by the rule for files of apps" if rule is not None else "the operator"
         removed = await asyncio.to_thread(catalog.delete, view.ref.task, view.ref.id, by=by)
-    except ClusterUnreachableError:
+    except (ClusterUnreachableError, ObjectChangedError):
         raise
     except TrainpointError as error:
         text = f"{error.message}; {error.remedy}" if error.remedy else error.message
         await _tell(view, ctx, Condition("DeletionBlocked", "True", reasons.STORE_NOT_READY, text))
-        logger.warning("key=%s/%s event=deletion-blocked error=%s", view.namespace, view.name, error.message)
-        return BLOCKED_SECONDS
+        raise  # comes again, later each time, and when the store is back
     ctx.metrics.deleted(view.stored_bytes)
     await _let_go(view, ctx)
     logger.info("key=%s/%s event=deleted objects=%d bytes=%d", view.namespace, view.name, removed, view.stored_bytes)
     await _tell_run(view, ctx, rule=rule)
     return None
+
+
+async def _is_as_seen(view: CheckpointView, ctx: Context) -> bool:
+    """Asked last, of the API server: somebody may have set ``deletionPolicy: Retain`` just now."""
+    fresh = await ctx.kube.get(CHECKPOINTS, view.namespace, view.name)
+    meta = fresh["metadata"] if fresh is not None else {}
+    return (meta.get("uid"), int(meta.get("generation", 0))) == (view.uid, view.generation)
 
 
 def _rule(view: CheckpointView, ctx: Context) -> AppFileSettings | None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
+from trainpoint.catalog.marks import adopt_pin
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.errors import InvalidArgumentError, TrainpointError
 from trainpoint.format.digest import JsonObject
@@ -288,6 +289,7 @@ async def _record_what_is_missing(key: Key, facts: Facts, ctx: Context) -> bool:
         for manifest in found.missing:
             # It may have had an object that the watch had not told of, and that was deleted while others were recorded.
             if not await asyncio.to_thread(catalog.is_deleted, task, manifest.snapshot.id):
+                await asyncio.to_thread(adopt_pin, catalog, CheckpointRef(task, manifest.snapshot.id))
                 await _record(manifest, facts, store, ctx)
     except BaseException as error:
         ctx.audits.add(key)

@@ -183,6 +183,14 @@ def mirror_pin(catalog: BucketCatalog, ref: CheckpointRef, pin: Mapping[str, str
         catalog.store.put(key, PinRecord(reason, by, rfc3339(catalog.clock.now()), of_object=True).to_bytes())
 
 
+def adopt_pin(catalog: BucketCatalog, ref: CheckpointRef) -> None:
+    """The object whose pin this was the copy of has vanished: the copy counts by itself from now on, until unpinned."""
+    there = read_pin(catalog.store, ref.task, ref.id)
+    if there is not None and there.of_object:
+        record = PinRecord(there.reason, there.by, there.time)
+        catalog.store.put(manifest_key(ref.task, ref.id, "pin"), record.to_bytes())
+
+
 def unpin(catalog: BucketCatalog, ref: CheckpointRef, *, copies: bool = False) -> None:
     """Take a pin away; one that is not there is fine.
 

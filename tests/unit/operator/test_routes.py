@@ -272,6 +272,20 @@ def test_what_an_attempt_did_not_commit_is_looked_at_when_its_end_is_known_here(
     assert world.apply("runs", over) == [checkpoint_key(unfinished)]
 
 
+def test_a_store_that_is_back_wakes_the_checkpoints_that_wait_for_it(world: World) -> None:
+    waits, done, going = checkpoint_object(1, state="Committed"), checkpoint_object(2), checkpoint_object(3, deleted=9)
+    for one in (waits, done, going):
+        world.apply("checkpoints", one)
+    meta = {"namespace": "team-a", "name": "main", "uid": "u", "generation": 1}
+    away, back = (
+        {"metadata": meta, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": status}]}}
+        for status in ("False", "True")
+    )
+    world.apply("stores", away)
+    assert world.apply("stores", back) == sorted([POLICIES, STORE, checkpoint_key(waits), checkpoint_key(going)])
+    assert world.apply("stores", {**back, "metadata": {**meta, "generation": 2}}) == sorted([POLICIES, STORE])
+
+
 def test_a_store_that_appears_wakes_the_runs_that_are_to_be_looked_for_in_it(world: World) -> None:
     world.audits.add(RUN)
     world.audits.add(Key("CheckpointRun", "elsewhere", "other"))

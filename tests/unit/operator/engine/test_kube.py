@@ -19,7 +19,7 @@ from trainpoint.errors import (
     TrainpointError,
 )
 from trainpoint.testing import FakeClock
-from trainpoint_operator.engine.answers import what_of
+from trainpoint_operator.engine.answers import RuleObjectsError, what_of
 from trainpoint_operator.engine.connection import Connection, Token
 from trainpoint_operator.engine.kube import Change, GoneError, Kube, ThrottledError
 from trainpoint_operator.engine.resources import CHECKPOINTS, NAMESPACES, PODS, RUNS, Resource
@@ -112,13 +112,13 @@ def test_a_patch_with_an_old_version_is_refused() -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "error"),
     [
-        (400, "BadRequest", ObjectChangedError),
+        (400, "BadRequest", RuleObjectsError),
         (401, "Unauthorized", ClusterPermissionError),
         (403, "Forbidden", ClusterPermissionError),
         (404, "NotFound", NotConfiguredError),
         (409, "Conflict", ObjectChangedError),
         (410, "Expired", GoneError),
-        (422, "Invalid", ObjectChangedError),
+        (422, "Invalid", RuleObjectsError),
         (429, "TooManyRequests", ClusterUnreachableError),
         (500, "InternalError", ClusterUnreachableError),
         (503, "ServiceUnavailable", ClusterUnreachableError),

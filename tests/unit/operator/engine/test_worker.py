@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from tests.support.apidouble import eventually
 from trainpoint.clock import SystemClock
 from trainpoint.errors import ClusterUnreachableError, ObjectChangedError, StoreUnreachableError
 from trainpoint.testing import FakeChance
+from trainpoint_operator.engine.answers import RuleObjectsError
 from trainpoint_operator.engine.kube import ThrottledError
 from trainpoint_operator.engine.lease import NotLeadingError
 from trainpoint_operator.engine.queue import Queue
@@ -154,6 +156,30 @@ def test_a_changed_object_is_tried_again_quietly_until_that_goes_on(caplog: pyte
         assert [r.message.split()[1] for r in caplog.records] == ["event=conflict"]
 
     run(scenario, failing(*changed))
+
+
+@pytest.mark.parametrize(
+    ("error", "least", "most"),
+    [(ObjectChangedError("changed"), 0.0, 10.0), (RuleObjectsError("a rule objects"), 60.0, 300.0)],
+    ids=["a conflict passes", "a rule may stay"],
+)
+def test_how_long_what_changed_waits_at_most(
+    error: ObjectChangedError, least: float, most: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(world: World) -> None:
+        for _ in range(12):
+            world.queue.add(A)
+            world.queue.take()
+            world.queue.failed(A)
+        world.queue.add(A)
+        await world.ended("conflict")
+
+    async def reconcile(world: World, key: Key) -> float | None:
+        raise error
+
+    run(scenario, reconcile)
+    (said,) = re.findall(r" again=([0-9.]+)s ", caplog.text)
+    assert least <= float(said) <= most
 
 
 def test_a_throttled_key_waits_as_long_as_the_server_asks() -> None:

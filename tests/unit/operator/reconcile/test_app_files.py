@@ -14,10 +14,10 @@ from tests.support.runs import TASK, ZERO, claim, end, run_object
 from trainpoint.api import reasons
 from trainpoint.api.names import DATA_FINALIZER
 from trainpoint.catalog.bucket import BucketCatalog
-from trainpoint.catalog.marks import pin
+from trainpoint.catalog.marks import pin, read_pin
 from trainpoint.catalog.record import checkpoint_body, commit_of
 from trainpoint.clock import rfc3339
-from trainpoint.errors import ClusterPermissionError, ObjectChangedError, StoreUnreachableError
+from trainpoint.errors import ClusterPermissionError, ObjectChangedError, StoreUnreachableError, TrainpointError
 from trainpoint.format.layout import SnapshotId, attempt_key
 from trainpoint.format.manifest import Manifest, Snapshot
 from trainpoint.format.records import AttemptRecord, Holder
@@ -28,10 +28,11 @@ from trainpoint.testing import MemoryStore
 from trainpoint_operator.buckets import Buckets
 from trainpoint_operator.context import Context
 from trainpoint_operator.decisions.deletion import SETTLING
+from trainpoint_operator.engine.answers import RuleObjectsError
 from trainpoint_operator.engine.cache import Cache
 from trainpoint_operator.engine.lease import NotLeadingError
-from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, RUNS, Key
-from trainpoint_operator.reconcile.app_files import MOST, REFUSALS, REFUSED_SECONDS, STORE_AWAY_SECONDS
+from trainpoint_operator.engine.resources import CHECKPOINTS, CRDS, JOBS, RUNS, Key
+from trainpoint_operator.reconcile.app_files import MOST, SPARED_SECONDS, STORE_AWAY_SECONDS
 from trainpoint_operator.reconcile.checkpoint import reconcile_checkpoint
 from trainpoint_operator.reconcile.run import reconcile_run
 
@@ -259,16 +260,36 @@ def test_of_a_run_that_goes_on_under_another_policy_that_one_counts(scene: Scene
     assert scene.files() == list(range(6, 31))
 
 
-def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(scene: Scene) -> None:
+@pytest.mark.parametrize("refusal", [ClusterPermissionError("no"), RuleObjectsError("no")], ids=repr)
+def test_where_it_may_not_or_cannot_everything_stays_and_the_run_goes_on(
+    refusal: TrainpointError, scene: Scene
+) -> None:
     scene.save(*range(1, 31))
-    scene.world.kube.refuse[DELETES] = ClusterPermissionError("cannot delete checkpoints")
-    assert scene.look() == REFUSED_SECONDS
-    assert scene.world.kube.requests[DELETES] == REFUSALS, "it does not ask again for each"
-    del scene.world.kube.refuse[DELETES]
     scene.away = True
     assert scene.look() == STORE_AWAY_SECONDS
-    assert scene.world.kube.requests[DELETES] == REFUSALS
+    scene.away = False
+    scene.world.kube.refuse[DELETES] = refusal
+    for _ in range(3):
+        assert scene.look() is None
+    assert scene.world.kube.requests[DELETES] == 10, "it does not ask again at each save"
     assert scene.objects() == list(range(1, 31))
+    del scene.world.kube.refuse[DELETES]
+    scene.world.clock.advance(SPARED_SECONDS)
+    scene.look()
+    assert scene.objects() == list(range(11, 31))
+
+
+def test_what_a_watch_has_not_told_yet_is_asked_of_the_api_server(scene: Scene) -> None:
+    scene.save(*range(1, 31))
+    scene.end()
+    scene.world.kube.follow(RUNS, Cache(lambda value: value))  # not the one that is looked into
+    asks = run_object(replace(TASK, run="other"), resumeFrom=scene.ref(4).name)
+    scene.world.kube.put(RUNS, asks)
+    template = {"metadata": {"annotations": {"trainpoint.dev/checkpoint": series_name(BEGUN + 6)}}}
+    meta = {"namespace": NAMESPACE, "name": "next", "uid": "job-9"}
+    scene.world.kube.put(JOBS, {"metadata": meta, "spec": {"template": template}})
+    scene.look()
+    assert sorted({*range(1, 11)} - {*scene.objects(going=True)}) == [4, 6]
 
 
 def test_one_that_changed_meanwhile_is_looked_at_again_soon(scene: Scene) -> None:
@@ -287,6 +308,7 @@ def test_those_that_are_pinned_in_the_bucket_keep_no_others(scene: Scene) -> Non
     for number in range(1, MOST + 1):
         pin(scene.catalog, scene.ref(number), reason="from a laptop", by="ada")
     scene.end()
+    assert scene.look() == 1.0
     scene.look()
     assert scene.objects(going=True) == list(range(MOST + 1, MOST + 9))
 
@@ -331,6 +353,53 @@ def test_without_our_finalizer_it_stays_since_its_bytes_would(scene: Scene) -> N
     scene.end()
     scene.look()
     assert scene.objects() == [1, *range(11, 31)]
+
+
+def test_what_was_pinned_stays_pinned_when_its_object_has_vanished_and_is_made_anew(scene: Scene) -> None:
+    nonce = "ab" * 8
+    begun = AttemptRecord(TASK, 0, nonce, Holder("host", 7, "1", "boot", "cd" * 8), "2026-11-22T09:12:05Z", {}, 1)
+    scene.catalog.store.put(attempt_key(TASK, 0, nonce), begun.to_bytes())
+    scene.save(1)
+    name, ref = scene.ref(1).name, scene.ref(1)
+    one = scene.world.read(CHECKPOINTS, name)
+    scene.world.kube.put(CHECKPOINTS, {**one, "spec": {**one["spec"], "pin": {"reason": "paper"}}})
+    scene.verify()
+    there = read_pin(scene.catalog.store, TASK, ref.id)
+    assert there is not None
+    assert there.of_object
+    bare = scene.world.read(CHECKPOINTS, name)
+    scene.world.kube.put(CHECKPOINTS, {**bare, "metadata": {**bare["metadata"], "finalizers": []}})
+    scene.world.kube.remove(CHECKPOINTS, NAMESPACE, name)
+    scene.end(nonce=nonce)
+    scene.world.ctx.audits.add(Key(RUNS.kind, NAMESPACE, RUN))
+    scene.look()
+    again = scene.world.read(CHECKPOINTS, name)
+    scene.world.kube.put(CHECKPOINTS, {**again, "spec": {**again["spec"], "lateMetrics": {"loss": "1"}}})
+    scene.verify()
+    there = read_pin(scene.catalog.store, TASK, ref.id)
+    assert there is not None
+    assert (there.reason, there.of_object) == ("paper", False)
+    scene.world.kube.remove(CHECKPOINTS, NAMESPACE, name)
+    scene.settle()
+    assert scene.files() == [1], "and nobody deletes it before it is unpinned"
+
+
+def test_what_was_retained_in_the_last_moment_keeps_its_bytes(scene: Scene) -> None:
+    scene.save(1)
+    name = scene.ref(1).name
+    scene.world.kube.remove(CHECKPOINTS, NAMESPACE, name)
+    scene.settle_once()
+    following = scene.world.ctx.caches.checkpoints
+    scene.world.kube.follow(CHECKPOINTS, Cache(lambda value: value))  # a watch that is late
+    one = scene.world.read(CHECKPOINTS, name)
+    retained = scene.world.kube.put(CHECKPOINTS, {**one, "spec": {**one["spec"], "deletionPolicy": "Retain"}})
+    key = Key(CHECKPOINTS.kind, NAMESPACE, name)
+    with pytest.raises(ObjectChangedError, match="has changed since its deletion began"):
+        asyncio.run(reconcile_checkpoint(key, scene.ctx))
+    following.apply("MODIFIED", retained)
+    asyncio.run(reconcile_checkpoint(key, scene.ctx))
+    assert (CHECKPOINTS.plural, NAMESPACE, name) not in scene.world.kube.objects
+    assert scene.files() == [1]
 
 
 def test_one_that_a_person_deletes_is_told_by_its_name(scene: Scene) -> None:
