@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from trainpoint.app.values import copied, decode, encode, text_of
@@ -45,12 +45,12 @@ def call_to_save(call: JsonObject) -> JsonObject:
     return {**call, "status": PENDING} if call.get("status") == RUNNING else call
 
 
-def calls_without(calls: Mapping[str, JsonObject], key: str) -> dict[str, JsonObject]:
-    """As if that one of them had not begun."""
-    found = dict(calls)
-    if key in found:
-        found[key] = {**{name: value for name, value in found[key].items() if name != "error"}, "status": PENDING}
-    return found
+def calls_without(calls: Mapping[str, JsonObject], keys: Collection[str]) -> dict[str, JsonObject]:
+    """As if those of them had not begun."""
+    begun = {
+        key: {name: value for name, value in calls[key].items() if name != "error"} for key in keys if key in calls
+    }
+    return {**calls, **{key: {**call, "status": PENDING} for key, call in begun.items()}}
 
 
 def calls_to_restore(calls: Mapping[str, JsonObject]) -> dict[str, JsonObject]:

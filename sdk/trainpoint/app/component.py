@@ -41,6 +41,20 @@ class _Built(ABCMeta):
 class Before(Protocol):
     """A work as it was before a call."""
 
+    keys: set[str]
+    """of the calls that are saved as if they had not begun: that one, and where it has failed those after it"""
+    failed: bool
+    thread: int
+    """that makes it; 0: not yet"""
+
+    def put(self, name: str, value: object) -> None:
+        """Somebody else has set a variable meanwhile: that counts."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Somebody else has deleted one."""
+        ...
+
     def state(self, work: Component) -> JsonObject:
         """What is saved of it while that call runs."""
         ...

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import add, is_, itemgetter
 from typing import Any, Final, NamedTuple, cast
 
@@ -133,38 +132,64 @@ class Node(NamedTuple):
     text: str
 
 
-class Held(NamedTuple):
-    """A work as it was when a call of it began."""
+class Held:
+    """A work as it was when a call of it began. Nothing is encoded before a capture meets it."""
 
-    key: str
-    """of the call"""
-    node: Node
+    __slots__ = ("_looks", "_texts", "_values", "failed", "keys", "thread")
+
+    def __init__(self, work: Work, key: str) -> None:
+        self.keys = {key}
+        self.failed = False
+        self.thread = 0
+        self._values = work.__dict__.copy()
+        self._looks: dict[str, Watch] = {}
+        self._texts: list[str] | None = None
+        for name, value in self._values.items():
+            self._look_at(name, value)
+
+    def put(self, name: str, value: object) -> None:
+        self._values[name] = value
+        self._look_at(name, value)
+        self._texts = None
+
+    def drop(self, name: str) -> None:
+        self._values.pop(name, None)
+        self._looks.pop(name, None)
+        self._texts = None
 
     def text(self, work: Component, place: Place, is_item: bool) -> str:
         """What is saved of it while the call runs: calls that were made since, variables of before."""
-        layout = replace(self.node.layout, is_item=is_item)
-        calls = calls_without(work._tp_calls.copy(), self.key)
-        return f"{{{_own(layout, self.node.texts, _call_texts(calls, self.node, place))}}}"
+        layout = _layout(work, self._values, is_item)
+        if self._texts is None:
+            seen = {**self._values, **{name: look.value() for name, look in self._looks.items()}}
+            self._texts = [
+                head + _value(name, seen[name], 0, {}, place)
+                for head, name in zip(layout.heads, layout.variables, strict=True)
+            ]
+        calls = calls_without(work._tp_calls.copy(), self.keys)
+        return f"{{{_own(layout, self._texts, _call_texts(calls, None, place))}}}"
 
     def state(self, work: Component) -> JsonObject:
         return decoded(json.loads(self.text(work, (None, dotted(work)), False)))
 
+    def _look_at(self, name: str, value: object) -> None:
+        self._looks.pop(name, None)
+        if type(value) in (list, dict) and (look := watch(value)) is not None:
+            self._looks[name] = look
+
 
 def hold(work: Work, key: str) -> None:
-    """A call of ``work`` is about to begin: until it has succeeded, it is saved as it is now.
-
-    Where it has a value that cannot be saved, the capture that meets it says so.
-    """
-    work._tp_before = None
-    with suppress(UnsupportedStateError):
-        _node_text(work, (None, dotted(work)), not isinstance(work._tp_parent, Flow))
-        if isinstance(work._tp_seen, Node):
-            work._tp_before = Held(key, work._tp_seen)
+    """A call of ``work`` is about to begin: until it has succeeded, it is saved as it is now."""
+    before = work._tp_before
+    if before is not None and before.failed:  # the app is at its end: all that came after that is made again, too
+        before.keys.add(key)
+    else:
+        work._tp_before = Held(work, key)
 
 
 def _node_text(component: Component, place: Place, is_item: bool) -> str:
-    if component._tp_before is not None:
-        return cast(Held, component._tp_before).text(component, place, is_item)
+    if (before := component._tp_before) is not None:
+        return cast(Held, before).text(component, place, is_item)
     seen = component._tp_seen
     found = seen.layout.found_in(component, is_item) if isinstance(seen, Node) else None
     if found is None or not isinstance(seen, Node):

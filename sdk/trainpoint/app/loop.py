@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from trainpoint.app.notices import Notices, listed
 from trainpoint.app.saver import Keeper, Offer, Pace, Saver
 from trainpoint.app.scheduler import GLANCE_SECONDS, Scheduler
 from trainpoint.app.state import Report, capture, restore
-from trainpoint.app.tree import CheckpointContext, Flow, call_pending, install
+from trainpoint.app.tree import SETTLING, CheckpointContext, Flow, call_pending, install
 from trainpoint.clock import Clock, SystemClock
 from trainpoint.context import open_context
 from trainpoint.errors import ComponentError, NotInJobError, TrainpointError, UnsupportedStateError
@@ -235,8 +235,9 @@ class Loop:
         self._seen = self.scheduler.changes
         self.root._tp_context = self._facts()
         wanted: object = self.root.should_save_checkpoint()
-        if isinstance(wanted, Coroutine | Generator):  # which would always be true
-            wanted.close()
+        if isinstance(wanted, Coroutine | Generator | AsyncGenerator):  # which would always be true
+            if not isinstance(wanted, AsyncGenerator):
+                wanted.close()
             raise ComponentError(
                 f"should_save_checkpoint of {type(self.root).__qualname__} returns a {type(wanted).__name__}",
                 remedy="return True or False; it is no async function, and has no yield",
@@ -279,7 +280,8 @@ class Loop:
         self._raise_failed()  # before what has failed becomes part of it
         preempted, requests, asked = self.ckpt.preempted, self.ckpt.requests, self.ckpt.save_requested
         try:
-            captured = capture(self.root)
+            with SETTLING:
+                captured = capture(self.root)
         except UnsupportedStateError as error:
             if not self.ckpt.preempted:
                 raise

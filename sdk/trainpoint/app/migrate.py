@@ -16,7 +16,7 @@ from trainpoint.errors import ComponentError, IncompatibleStateError, Trainpoint
 from trainpoint.format.digest import JsonObject
 
 Migrate = Callable[[JsonObject], JsonObject]
-_NOT_THE_APPS: Final = (str(Path(__file__).parent), get_path("stdlib"))
+_NOT_THE_APPS: Final = (str(Path(__file__).parent), get_path("stdlib"), "<")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,8 @@ def _apply(step: Step, state: JsonObject) -> JsonObject:
 
 def line_of(error: BaseException) -> str:
     """Where the app's own code was when it was raised: `` in line 12 of app.py``; empty where that is not known."""
-    lines = [f for f in extract_tb(error.__traceback__) if not f.filename.startswith(_NOT_THE_APPS)]
+    frames = extract_tb(error.__traceback__)
+    lines = [f for f in frames if not f.filename.startswith(_NOT_THE_APPS) and "site-packages" not in f.filename]
     return f" in line {lines[-1].lineno} of {Path(lines[-1].filename).name}" if lines else ""
 
 

@@ -83,6 +83,8 @@ def of_another_class(root: Flow, made: Mapping[tuple[str, ...], type[Component]]
         first = made.get(path)
         if first is None or first is type(component) or not _is_made(first, component):
             continue
+        if not isinstance(component._tp_parent, Flow):
+            continue  # items of a list change their places, and are known by their numbers
         if not any(map(_creates, ancestors(component))):
             name, told = type(component).__qualname__, first.__qualname__
             yield (path, type(component)), f"{'.'.join(path)} is a {name}, not a {told}"

@@ -215,7 +215,7 @@ class Saver:
         file = self.folder / file_name(timestamp)
         more = {"stopped": True} if offer.stopped else {}
         text = offer.captured.text(time=rfc3339(now), iteration=offer.iteration, **more)
-        self.folder.mkdir(parents=True, exist_ok=True)  # cleaners of /tmp take what seems old
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # cleaners of /tmp take what seems old
         file.write_text(text, encoding="utf-8")
         try:
             ref = self.ckpt.save(file, name=series_name(timestamp), step=offer.iteration)

@@ -146,11 +146,20 @@ class Scheduler:
     def _begin(self) -> None:
         while self._queue and not self._held and len(self._running) < AT_ONCE and not self._ending():
             call = self._queue.popleft()
-            self._running.add(call)
-            if self._consistent():
-                hold(call.work, call.work._tp_key(call.args, call.kwargs))
-            # A daemon: nobody can end a thread, and a process that was told to end must not wait for one.
-            threading.Thread(target=self._run, args=(call,), name=f"trainpoint-work-{call.name}", daemon=True).start()
+            try:
+                if self._consistent():
+                    hold(call.work, call.work._tp_key(call.args, call.kwargs))
+                else:
+                    call.work._tp_before = None
+                # A daemon: nobody can end a thread, and a process that was told to end must not wait for one.
+                name = f"trainpoint-work-{call.name}"
+                threading.Thread(target=self._run, args=(call,), name=name, daemon=True).start()
+            except Exception as error:  # no memory, no thread
+                self._failed.append((call, error))
+                self.changes += 1
+                self._changed.notify_all()
+            else:
+                self._running.add(call)
 
     def _run(self, call: Call) -> None:
         error: BaseException | None = None

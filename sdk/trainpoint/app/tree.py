@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, ClassVar, Protocol
+from threading import Lock, get_ident
+from typing import Any, ClassVar, Final, Protocol
 
 from trainpoint.app.calls import (
     FAILED,
@@ -22,6 +23,7 @@ from trainpoint.app.calls import (
 )
 from trainpoint.app.children import SECTIONS, children_of, restore_children
 from trainpoint.app.component import (
+    Before,
     Component,
     dotted,
     path_in,
@@ -37,6 +39,10 @@ from trainpoint.app.values import copied
 from trainpoint.errors import ComponentError, UnsupportedStateError
 from trainpoint.format.digest import JsonObject
 from trainpoint.handle.narrate import logger
+
+SETTLING: Final = Lock()
+"""Held while a state is taken, and while a call comes to count as done: no state has one part of the tree before that
+and another part after it."""
 
 
 class Scheduler(Protocol):
@@ -180,6 +186,21 @@ class Work(Component):
         # In the object, so that super().run() within a run is the plain method of the class above.
         self.__dict__["run"] = self._tp_call
 
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if not name.startswith("_") and (before := self._tp_before_others()) is not None and name in self.__dict__:
+            before.put(name, self.__dict__[name])
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if not name.startswith("_") and (before := self._tp_before_others()) is not None:
+            before.drop(name)
+
+    def _tp_before_others(self) -> Before | None:
+        """What this work was like before the call that runs, if it is not that call that asks."""
+        before = self._tp_before
+        return before if before is not None and before.thread != get_ident() else None
+
     def run(self, *args: Any, **kwargs: Any) -> None:
         """What is to be done; yours. Its results are variables: ``self.x = …``."""
         raise NotImplementedError(f"{type(self).__qualname__} has no run()")
@@ -247,13 +268,14 @@ class Work(Component):
         )
 
     def _tp_take(self) -> JsonObject:
-        if self._tp_before is not None:
-            return self._tp_before.state(self)
+        if (before := self._tp_before) is not None:
+            return before.state(self)
         return {**take_variables(self), "calls": calls_to_save(self._tp_calls)}
 
     def _tp_restore(self, state: JsonObject, strict: bool, plan: Plan) -> None:
         restore_variables(self, state, strict, plan, children=frozenset())
         calls = section(state, "calls", path_in(plan, self))
+        self._tp_before = None
         self._tp_calls, self._tp_unfinished = calls_to_restore(calls), unfinished(calls)
 
 
@@ -278,14 +300,21 @@ def execute(work: Work, args: tuple[object, ...], kwargs: dict[str, object]) -> 
     key = work._tp_key(args, kwargs)
     made = work._tp_calls.get(key) or call_entry(args, kwargs, PENDING)
     work._tp_calls[key] = {**made, "status": RUNNING}
+    before = work._tp_before
+    if before is not None:
+        before.thread = get_ident()
     try:
         type(work).run(work, *args, **kwargs)
     except BaseException as error:
         work._tp_calls[key] = {**made, "status": FAILED, "error": f"{type(error).__name__}: {error}"}
-        raise
+        if before is not None:
+            before.failed = True
+        raise  # and it is saved as it was before
     else:
-        work._tp_calls[key] = {**made, "status": SUCCEEDED}
-        work._tp_before = None  # after that: until here it is saved as it was (and stays so where the call has failed)
+        with SETTLING:
+            work._tp_calls[key] = {**made, "status": SUCCEEDED}
+            if before is not None and work._tp_before is before and before.keys == {key} and not before.failed:
+                work._tp_before = None
     finally:
         work._tp_in_flight.discard(key)
 

@@ -173,6 +173,62 @@ def test_a_call_that_has_failed_as_the_process_was_told_to_end_leaves_nothing_ha
     assert [call["status"] for call in work["calls"].values()] == ["pending"]
 
 
+def test_after_a_call_that_has_failed_those_behind_it_leave_nothing_either(catalog: BucketCatalog) -> None:
+    class Fails(Work):
+        def __init__(self) -> None:
+            super().__init__()
+            self.total = 0
+
+        def run(self, number: int) -> None:
+            self.total += number
+            if number == 1:
+                raise RuntimeError("its pod ends")
+
+    class Main(Flow):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = Fails()
+
+        def run(self) -> None:
+            terminate()
+            for number in (1, 10):
+                self.w.run(number)
+            wait_for(lambda: self.w.has_succeeded)
+
+    with pytest.raises(SystemExit):
+        run_app(Main())
+    (work,) = [one["state"]["works"]["w"] for one in states(catalog)]
+    assert work["vars"]["total"] == 0
+    assert [(call["args"], call["status"]) for call in work["calls"].values()] == [([1], "pending"), ([10], "pending")]
+
+
+def test_what_the_flow_sets_on_a_work_that_runs_is_saved(catalog: BucketCatalog) -> None:
+    class Main(Flow):
+        consistent_seconds = 0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.n = 0
+            self.w = Halves()
+
+        def run(self) -> None:
+            self.n += 1
+            self.w.run(1)
+            assert self.w._begun.wait(DEADLINE_SECONDS)
+            self.w.rate, self.w.names = 0.5, ["a"]
+            if self.n == 2:
+                self.w._go.set()
+                self.stop()
+
+        def should_save_checkpoint(self) -> bool:
+            return self.n == 1
+
+    run_app(Main())
+    (work,) = [one["state"]["works"]["w"] for one in states(catalog)]
+    assert work["vars"] == {"half": 0, "table": {"rows": []}, "rate": 0.5, "names": ["a"]}
+    assert work["later"] == ["names", "rate"]
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_whenever_it_is_taken_a_state_has_a_call_wholly_or_not_at_all(seed: int) -> None:
     """Calls end while their state is taken, as they like."""
