@@ -353,7 +353,7 @@ def snapshot_from_json(value: JsonObject) -> Snapshot:
         step=number("step"),
         epoch=number("epoch"),
         metrics={_text(k): _text(v) for k, v in value["metrics"].items()},
-        metadata=dict(value["metadata"]),
+        metadata={_text(k): v for k, v in value["metadata"].items()},
         parents=tuple(_text(p) for p in value["parents"]),
         owner=_text(value["owner"]),
         world_size=_count(value["worldSize"]),

@@ -236,6 +236,14 @@ def test_anything_in_the_place_of_a_field_gives_a_manifest_or_one_of_our_errors(
     assert Manifest.from_bytes(found.to_bytes(), key=KEY) == found
 
 
+@pytest.mark.parametrize("metadata", [[[None, None]], [["a", 1]], "ab", 5], ids=repr)
+def test_metadata_that_is_no_object_is_no_manifest(metadata: object) -> None:
+    value = value_of(GOOD)
+    value["snapshot"]["metadata"] = metadata
+    with pytest.raises(CorruptRecordError):
+        read(value)
+
+
 @given(st.data())
 def test_anything_in_the_place_of_a_field_of_the_snapshot_gives_a_manifest_or_one_of_our_errors(
     data: st.DataObject,
