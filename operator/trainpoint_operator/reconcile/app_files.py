@@ -52,7 +52,7 @@ async def delete_older_files(
     rule = policy.app_files
     going = by_rule(checkpoints, rule or AppFileSettings())
     found = [one for one in going if DATA_FINALIZER in one.finalizers]  # else the bytes would stay
-    if not found or (not over and len(found) < BATCH):
+    if not _are_enough(found, over):
         return None
     if rule is None:
         text = f"older checkpoints of the app stay: {policy.unknown}"

@@ -30,14 +30,13 @@ from trainpoint_operator.decisions.run_state import RunInput, Verdict, condition
 from trainpoint_operator.decisions.run_status import Chosen, best_text, chosen
 from trainpoint_operator.engine.resources import CHECKPOINTS, PODS, RUNS, Key
 from trainpoint_operator.inventory import look
-from trainpoint_operator.reconcile.app_files import delete_older_files
+from trainpoint_operator.reconcile.app_files import STORE_AWAY_SECONDS, delete_older_files
 from trainpoint_operator.reconcile.policies import RunPolicy, policy_of
 from trainpoint_operator.reconcile.status import write_status
 from trainpoint_operator.views import CheckpointView, JobView, PodView
 
 logger = logging.getLogger(__name__)
 
-STORE_AWAY_SECONDS = 30.0
 UNWATCHED_SECONDS = 30.0
 ECHO_SECONDS = 1.0
 """Until the cache has what was just written."""

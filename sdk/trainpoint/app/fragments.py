@@ -174,7 +174,7 @@ class Held:
 
     def _look_at(self, name: str, value: object) -> None:
         self._looks.pop(name, None)
-        if type(value) in (list, dict) and (look := watch(value)) is not None:
+        if (look := watch(value)) is not None:
             self._looks[name] = look
 
 

@@ -150,53 +150,43 @@ def test_nothing_half_done_is_saved_wherever_a_work_is_and_no_call_is_lost(catal
     assert [(work.half, work.table["rows"]) for work in again.works()] == [(4, [1, 1, 2, 2])] * 4
 
 
-def test_a_call_that_has_failed_as_the_process_was_told_to_end_leaves_nothing_half_done(catalog: BucketCatalog) -> None:
-    class Fails(Halves):
-        def run(self, number: int) -> None:
-            self.half += 1
+class FailsAtOne(Work):
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def run(self, number: int) -> None:
+        self.total += number
+        if number == 1:
             raise RuntimeError("its pod ends")
 
-    class Main(Flow):
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = Fails()
 
-        def run(self) -> None:
-            terminate()
-            self.w.run(1)
-            wait_for(lambda: self.w.has_failed)
+class EndsWith(Flow):
+    """Is told to end, makes these calls in that round, and waits for the last of them."""
 
+    def __init__(self, *numbers: int) -> None:
+        super().__init__()
+        self._numbers = numbers
+        self.w = FailsAtOne()
+
+    def run(self) -> None:
+        terminate()
+        for number in self._numbers:
+            self.w.run(number)
+        wait_for(lambda: self.w.has_failed if self._numbers[-1] == 1 else self.w.has_succeeded)
+
+
+def test_a_call_that_has_failed_as_the_process_was_told_to_end_leaves_nothing_half_done(catalog: BucketCatalog) -> None:
     with pytest.raises(SystemExit):
-        run_app(Main())
+        run_app(EndsWith(1))
     (work,) = [one["state"]["works"]["w"] for one in states(catalog)]
-    assert work["vars"]["half"] == 0
+    assert work["vars"]["total"] == 0
     assert [call["status"] for call in work["calls"].values()] == ["pending"]
 
 
 def test_after_a_call_that_has_failed_those_behind_it_leave_nothing_either(catalog: BucketCatalog) -> None:
-    class Fails(Work):
-        def __init__(self) -> None:
-            super().__init__()
-            self.total = 0
-
-        def run(self, number: int) -> None:
-            self.total += number
-            if number == 1:
-                raise RuntimeError("its pod ends")
-
-    class Main(Flow):
-        def __init__(self) -> None:
-            super().__init__()
-            self.w = Fails()
-
-        def run(self) -> None:
-            terminate()
-            for number in (1, 10):
-                self.w.run(number)
-            wait_for(lambda: self.w.has_succeeded)
-
     with pytest.raises(SystemExit):
-        run_app(Main())
+        run_app(EndsWith(1, 10))
     (work,) = [one["state"]["works"]["w"] for one in states(catalog)]
     assert work["vars"]["total"] == 0
     assert [(call["args"], call["status"]) for call in work["calls"].values()] == [([1], "pending"), ([10], "pending")]

@@ -68,6 +68,13 @@ class Scene:
     def ref(self, number: int) -> CheckpointRef:
         return CheckpointRef(TASK, SnapshotId(0, number, f"{number:016x}"))
 
+    def begun(self) -> str:
+        """The attempt is on record in the bucket; the nonce that vouches for what it saves."""
+        nonce = "ab" * 8
+        begun = AttemptRecord(TASK, 0, nonce, Holder("host", 7, "1", "boot", "cd" * 8), "2026-11-22T09:12:05Z", {}, 1)
+        self.catalog.store.put(attempt_key(TASK, 0, nonce), begun.to_bytes())
+        return nonce
+
     def save(self, *numbers: int, recorded: bool = True, **spec: Any) -> None:
         """``recorded``: whether the API server was there to be told."""
         for number in numbers:
@@ -165,9 +172,7 @@ def test_what_is_needed_or_pinned_stays_object_and_bytes(scene: Scene) -> None:
 
 def test_what_was_saved_while_the_api_server_was_away_is_recorded_and_goes_too(scene: Scene) -> None:
     scene.save(*range(1, 301), recorded=False)
-    nonce = "ab" * 8
-    begun = AttemptRecord(TASK, 0, nonce, Holder("host", 7, "1", "boot", "cd" * 8), "2026-11-22T09:12:05Z", {}, 1)
-    scene.catalog.store.put(attempt_key(TASK, 0, nonce), begun.to_bytes())
+    nonce = scene.begun()
     scene.end(nonce=nonce)
     looks = 0
     while scene.files() != list(range(281, 301)):
@@ -356,9 +361,7 @@ def test_without_our_finalizer_it_stays_since_its_bytes_would(scene: Scene) -> N
 
 
 def test_what_was_pinned_stays_pinned_when_its_object_has_vanished_and_is_made_anew(scene: Scene) -> None:
-    nonce = "ab" * 8
-    begun = AttemptRecord(TASK, 0, nonce, Holder("host", 7, "1", "boot", "cd" * 8), "2026-11-22T09:12:05Z", {}, 1)
-    scene.catalog.store.put(attempt_key(TASK, 0, nonce), begun.to_bytes())
+    nonce = scene.begun()
     scene.save(1)
     name, ref = scene.ref(1).name, scene.ref(1)
     one = scene.world.read(CHECKPOINTS, name)
